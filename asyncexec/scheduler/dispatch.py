@@ -204,8 +204,7 @@ class Dispatch:
             self._slots_before = slots
             for handle in self._handles.values():
                 self._touch(handle)
-        if self._avoid is not None:
-            self._leave_idle(now)
+        self._leave_idle(now, slots)
         self._fill(now, slots)
         while self._changed:
             changed, self._changed = self._changed, {}
@@ -296,13 +295,15 @@ class Dispatch:
             times = (due, handle.drain_by, pause_ends)
             self._deadlines.set(number, min([at for at in times if at is not None]))
 
-    def _leave_idle(self, now: float) -> None:
-        """Make the backend avoid the workers that some run has found slow."""
+    def _leave_idle(self, now: float, slots: int) -> None:
+        """Make the backend avoid the workers that some run has found slow, where the others do better without them."""
         changed = [handle.run.slow_workers for handle in self._changed.values()]
-        if self._avoid is None or not any(w.changed or now >= w.next_change for w in changed):
+        if self._avoid is None or not any(w.is_due(now) for w in changed):
             return
-        watches = (handle.run.slow_workers for handle in self._handles.values())
-        avoided = frozenset[str]().union(*(w.avoided(now) for w in watches))
+        runs = [handle.run for handle in self._handles.values()]
+        waiting = self._budget.slots_taken - slots + sum(run.ready_tasks for run in runs)
+        tasks_each = max(0.0, waiting / max(1, slots))
+        avoided = frozenset[str]().union(*(r.slow_workers.resting(now, tasks_each) for r in runs))
         if avoided != self._avoided:
             self._avoided = avoided
             self._avoid(avoided)

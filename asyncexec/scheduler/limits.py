@@ -71,6 +71,8 @@ def time_out(stage: StageState, now: float) -> list[int]:
 
 def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> None:
     """Queue a backup for each task of a stage whose attempt is slow."""
+    if stage.worker_watch is not None:
+        stage.worker_watch.look(now)
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
     draining = _is_draining(stage, idle_slots)
     try:

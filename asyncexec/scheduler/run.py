@@ -45,7 +45,7 @@ from asyncexec.scheduler.retries import Retries
 from asyncexec.scheduler.run_clock import RunClock
 from asyncexec.scheduler.sender import Sender
 from asyncexec.scheduler.stage import AttemptRecord, TaskRecord
-from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
+from asyncexec.straggler.worker_watch import LEAST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ class Run:
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
         self.notes: list[Note] = []
         self.abandoned = 0
-        self.slow_workers = SlowWorkers()
+        self.slow_workers = state.slow_workers
         self.error: Exception | None = None
         self.priority = state.policies.priority
         self.stopping = False
@@ -140,6 +140,7 @@ class Run:
             epoch=epoch,
             values=state.values,
             skip=self._skip,
+            slow_workers=state.slow_workers,
         )
         self._running = self.sender.running
         self.recovery = state.recovery
@@ -168,6 +169,11 @@ class Run:
     def running(self) -> int:
         """The number of attempts that are with the backend."""
         return len(self._running)
+
+    @property
+    def ready_tasks(self) -> int:
+        """The number of tasks that could be sent if there were slots."""
+        return self.sender.order.ready_tasks
 
     @property
     def stalled(self) -> bool:
@@ -345,8 +351,9 @@ class Run:
         if outcome[11]:
             stage.batch.widen(outcome[11])
         seconds = monitor.succeeded(outcome, attempt.task)
-        if seconds >= LEAST_SECONDS:
-            self.slow_workers.ran(outcome.worker, seconds, monitor.typical_seconds(), now)
+        watch = stage.worker_watch
+        if watch is not None and (seconds >= LEAST_SECONDS or watch.ranks is not None):
+            stage.compare_worker(attempt, outcome.worker, seconds, now)
         record = attempt.task_record
         if record is None or self._first_success(attempt, record, stage):
             self._complete(attempt, stage, outcome[8], now)
@@ -446,7 +453,8 @@ class Run:
         record.alive.pop(attempt.id, None)
         if record.complete:
             if outcome.started:
-                stage.monitor.stopped(outcome, attempt.task)
+                seconds = stage.monitor.stopped(outcome, attempt.task)
+                stage.compare_worker(attempt, outcome.worker, seconds, now, complete=False)
             return
         if outcome.status is Status.SKIPPED:
             self._first_success(attempt, record, stage)

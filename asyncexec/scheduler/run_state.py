@@ -25,6 +25,7 @@ from asyncexec.scheduler.stage import AttemptRecord, StageState, first_figures
 from asyncexec.straggler.duration_history import DurationHistory
 from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
+from asyncexec.straggler.slow_workers import SlowWorkers
 from asyncexec.straggler.task_sizes import sizes_of
 from asyncexec.straggler.worker_starts import WorkerStarts
 from asyncexec.worker.values import LargeValues
@@ -95,6 +96,7 @@ class RunState:
         self.plan = plan
         self._history = DurationHistory() if history is None else history
         self.worker_starts = WorkerStarts()
+        self.slow_workers = SlowWorkers()
         self.policies = policies
         self.slots = slots
         self._name = name
@@ -351,6 +353,7 @@ class RunState:
                 ),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage),
+                slow_workers=self.slow_workers,
             )
             states.append(state)
         return states
@@ -367,11 +370,7 @@ class RunState:
         return ReferenceCounts(stage.tasks, outputs) if wanted else None
 
     def _monitor(
-        self,
-        policies: RunPolicies,
-        program: StageProgram,
-        figures: StageResult,
-        stage: Stage,
+        self, policies: RunPolicies, program: StageProgram, figures: StageResult, stage: Stage
     ) -> AttemptMonitor[AttemptRecord]:
         return AttemptMonitor(
             # A backup runs the task a second time, which only an idempotent stage allows.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.straggler.slow_workers import SlowWorkers
 
 new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
@@ -50,6 +51,8 @@ class Sender:
     values : ResultStore
     skip : callable
         Completes a task without running it, with what is missing of its inputs.
+    slow_workers : SlowWorkers
+        The workers and hosts that backups keep apart from.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class Sender:
         epoch: float,
         values: ResultStore,
         skip: Callable[[StageState, int, MissingValue, float], None],
+        slow_workers: SlowWorkers,
     ) -> None:
         self.order = StageOrder()
         self.running: dict[int, AttemptRecord] = {}
@@ -96,6 +100,7 @@ class Sender:
         self._epoch = epoch
         self._values = values
         self._skip = skip
+        self._slow_workers = slow_workers
         self._begun: dict[StageState, None] | None = {} if policies.one_stage_at_a_time else None
         self._memory_wait: MemoryWait | None = None
         self.outlet: Outlet | None = None
@@ -309,7 +314,10 @@ class Sender:
             if records and task in records:
                 self._another(stage, attempt, now, backup=backup)
             jobs.append(new(AttemptSpec, (attempt_id, task, inputs, attempt.number)))
-        return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
+        if not backup:
+            return Batch(stage.program, jobs)
+        apart = self._slow_workers.apart_from(workers_of(stage, tasks))
+        return Batch(stage.program, jobs, apart)
 
     def _gathered(self, stage: StageState, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the inputs of ``tasks``, before anything is taken for them: a sequence of the user's may raise."""

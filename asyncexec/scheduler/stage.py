@@ -10,6 +10,7 @@ from asyncexec.events.stage_result import StageResult
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.overlap import share_bytes
+from asyncexec.straggler.worker_watch import WorkerWatch, rests_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.throttle import Throttle
     from asyncexec.straggler.monitor import AttemptMonitor
+    from asyncexec.straggler.slow_workers import SlowWorkers
 
 
 @dataclass(slots=True)
@@ -173,6 +175,8 @@ class StageState:
         The counts that the result shows, updated as attempts end.
     monitor : AttemptMonitor
         The monitor of its running attempts, which finds slow ones.
+    worker_watch : WorkerWatch or None
+        The comparison of the workers by its attempts; None where slow workers are not to be left idle.
     task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
     backups, exclusive : list of int
@@ -217,6 +221,7 @@ class StageState:
         "task_bytes",
         "task_records",
         "throttles",
+        "worker_watch",
     )
 
     def __init__(
@@ -233,6 +238,7 @@ class StageState:
         batch: BatchSize,
         figures: StageResult,
         monitor: AttemptMonitor[AttemptRecord],
+        slow_workers: SlowWorkers,
     ) -> None:
         self.position = position
         self.depth = depth
@@ -247,6 +253,9 @@ class StageState:
         self.batch = batch
         self.figures = figures
         self.monitor = monitor
+        self.worker_watch: WorkerWatch[AttemptRecord] | None = None
+        if rests_workers(policies.straggler):
+            self.worker_watch = WorkerWatch(slow_workers, monitor.attempts, monitor.sizes)
         self.task_records: dict[int, TaskRecord] = {}
         self.backups = monitor.backups
         self.exclusive: list[int] = []
@@ -280,6 +289,28 @@ class StageState:
         """The number of attempts that could be sent now, if there is memory for them."""
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
+
+    def compare_worker(
+        self,
+        attempt: AttemptRecord,
+        worker: str,
+        seconds: float,
+        now: float,
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Take the duration of an attempt, scaled to a whole task, for evidence of how slow its worker is."""
+        watch, lease, monitor = self.worker_watch, attempt.lease, self.monitor
+        if watch is None:
+            return
+        if watch.ranks is None and complete:
+            watch.begin(monitor.typical_seconds())
+        # Neighbours take alike: of those that ran on a worker in one batch, the last speaks for all.
+        if lease.left and lease.at_once == 1:
+            return
+        decision = monitor.decision
+        backup = None if decision is None else decision.age_seconds
+        watch.ended(worker, seconds, backup_seconds=backup, now=now, complete=complete)
 
     def back_up(self, task: int) -> None:
         """Queue a backup for a task."""

@@ -64,6 +64,11 @@ class StageOrder:
             return False
         return any(self._stages[at].launchable for at in chain(self.queues.waiting, self._held))
 
+    @property
+    def ready_tasks(self) -> int:
+        """The number of tasks to send that nothing holds back."""
+        return sum(stage.readiness.queue.count for _, stage in self._heap)
+
     def first(self) -> StageState | None:
         """Return the first stage that has something to send; None if there is none."""
         while self._heap:

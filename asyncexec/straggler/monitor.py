@@ -193,9 +193,14 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.statistics.add(seconds)
         return seconds
 
-    def stopped(self, outcome: Outcome, task: int) -> None:
-        """Add the duration so far of an attempt that was stopped because another of its task had succeeded."""
-        self._model().stopped.add(self._whole_seconds(outcome, task))
+    def stopped(self, outcome: Outcome, task: int) -> float:
+        """Add the duration so far of an attempt that was stopped because another of its task had succeeded.
+
+        Returns it scaled to a whole task.
+        """
+        seconds = self._whole_seconds(outcome, task)
+        self._model().stopped.add(seconds)
+        return seconds
 
     def task_completed(self, elapsed_seconds: float, *, by_backup: bool) -> None:
         """Record that a task is complete, so long after the stage's start; the stage's figures count it already."""

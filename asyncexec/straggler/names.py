@@ -31,7 +31,7 @@ def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and
 
     >>> from asyncexec.straggler import as_rule
     >>> as_rule("spark"), as_rule(False)
-    (Spark(quantile=0.9, multiplier=3.0, efficiency=False, duration_factor=2.0), Off())
+    (Spark(quantile=0.9, multiplier=3.0, efficiency=False, duration_factor=2.0), Off(rests_workers=False))
     >>> as_rule("fast")
     Traceback (most recent call last):
         ...

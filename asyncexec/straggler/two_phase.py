@@ -80,6 +80,8 @@ class TwoPhase:
     ----------
     floor_seconds : float
         No backup before this age plus the time that a new worker takes to start.
+    rests_workers : bool
+        Whether slow workers are left idle for a while, on backends that can choose.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class TwoPhase:
     """
 
     floor_seconds: float = 1.0
+    rests_workers: bool = True
 
     def __post_init__(self) -> None:
         check_floor(self.floor_seconds)

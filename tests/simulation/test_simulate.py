@@ -20,6 +20,7 @@ from asyncexec.simulation import (
     Pareto,
     simulate,
 )
+from asyncexec.straggler import Off
 
 SLOW = Noise(slow_share=0.02)
 
@@ -285,13 +286,19 @@ def test_every_run_comes_to_its_end_with_each_task_done_once(
     assert len(done) == 2 * tasks
 
 
-def test_slow_workers_are_found_and_left_idle():
+def test_slow_workers_are_found_and_get_none_of_the_last_tasks():
     cluster = Cluster(workers=50, slow_share=0.06, slow_factor=5.0)
-    found = simulate(flat(1000), cluster, durations=10.0, straggler=False, seed=2, bars=True)
-    slow = {b.worker for b in found.bars if b.end - b.begin > 40}
-    assert found.slow_workers == len(slow) > 0
-    tasks = {w: sum(b.worker == w for b in found.bars) for w in slow}
-    assert max(tasks.values()) <= 4, "three to be found by, and one on its way"
+    durations = Lognormal(mean_seconds=10.0, sigma=0.1)
+    rests, off = (
+        simulate(flat(1500), cluster, durations=durations, straggler=rule, seed=2, bars=True)
+        for rule in (Off(rests_workers=True), Off())
+    )
+    slow = {b.worker for b in rests.bars if b.end - b.begin > 30}
+    assert rests.slow_workers == len(slow) > 0
+    assert off.slow_workers == 0
+    assert max(b.end for b in off.bars if b.worker in slow) == off.makespan_seconds
+    assert rests.makespan_seconds < off.makespan_seconds
+    assert max(b.end for b in rests.bars if b.worker in slow) < rests.makespan_seconds
 
 
 def test_where_all_workers_are_alike_none_is_found_slow():

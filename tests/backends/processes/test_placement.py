@@ -152,7 +152,7 @@ async def test_an_avoided_worker_that_has_done_all_it_may_is_replaced():
         await drive.finish()
 
 
-async def test_a_run_finds_its_slow_worker_and_gives_it_nothing_more(tmp_path):
+async def test_a_run_finds_its_slow_worker_and_gives_it_none_of_the_last_tasks(tmp_path):
     """The first task's process takes five times as long as the others for everything."""
     file = tmp_path / "slow"
 
@@ -169,6 +169,6 @@ async def test_a_run_finds_its_slow_worker_and_gives_it_nothing_more(tmp_path):
     slow = int(file.read_text())
     assert list(result.slow_workers) == [f"process-{slow}"]
     assert result.slow_workers[f"process-{slow}"] == pytest.approx(5.0, rel=0.5)
-    # Had it gone on, it would have got one of sixteen: ten in all, and five of the second half.
-    assert 3 <= result.value.count(slow) < 10
-    assert slow not in result.value[tasks // 2 :]
+    # The others take five tasks each while it takes one.
+    assert result.value.count(slow) >= 3
+    assert slow not in result.value[-4:]

@@ -112,9 +112,9 @@ async def test_a_worker_that_is_slow_is_found_out_and_left_idle(tmp_path):
         if isinstance(e, AttemptEnded) and decode(e.outcome.value) == slow
     }
     assert list(result.slow_workers) == [name]
-    # Had it gone on, it would have got one of sixteen: ten in all, and five of the second half.
-    assert 3 <= result.value.count(slow) < 10
-    assert slow not in result.value[tasks // 2 :]
+    # The others take five tasks each while it takes one.
+    assert result.value.count(slow) >= 3
+    assert slow not in result.value[-4:]
 
 
 async def test_the_memory_of_a_task_is_its_own_and_not_that_of_the_one_before(tmp_path):
