@@ -1,5 +1,7 @@
 """What tasks hold at most is what was projected, or less: measured on worker processes, with chunks of tens of MB."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,11 @@ from asyncexec.plan.memory import format_bytes
 from tests.array.function_examples import EXAMPLES, Operands
 from tests.array.names import BINARY, FOR_INTEGERS, REDUCTIONS, UNARY
 
-CHUNK = 1600  # 20 MB of float64
-ALLOWED = "1GB"
+CHUNK = int(os.environ.get("ASYNCEXEC_TEST_CHUNK", "1600"))
+"""The side of a chunk: 20 MB of float64, or 210 MB with 5120."""
+ALLOWED = CHUNK**2 * 8 * 50
+IDLE = 40_000_000
+"""What a worker holds without data, or a little less."""
 
 
 def plus_two(block):
@@ -263,9 +268,14 @@ async def measured(cases, operands, tmp_path):
                 )
                 print(f"{told}: {figures}")
                 assert stage.peak_bytes > 10_000_000, f"{told} was not measured"
-                if not stage.peak_bytes <= stage.projected_bytes <= 1_000_000_000:
+                if not stage.peak_bytes <= stage.projected_bytes <= ALLOWED or is_far_off(stage):
                     wrong.append(f"{told}: {figures}")
     return wrong
+
+
+def is_far_off(stage):
+    """Whether more than 2.5 times the data was projected that was held; of a few MB, it is no matter."""
+    return stage.projected_bytes - 100_000_000 > 2.5 * (stage.peak_bytes - IDLE) + 20_000_000
 
 
 @pytest.fixture
