@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import anyio
 
@@ -69,12 +69,13 @@ class Execution(Coroutine[Any, Any, "Result"]):
     4
 
     It can be given to whatever takes a coroutine: ``asyncio.create_task``, ``TaskGroup.create_task``, ``gather``,
-    ``wait_for``, ``as_completed``. ``asyncio.wait`` takes tasks alone:
+    ``wait_for``, ``as_completed``. What takes futures and refuses coroutines, as ``asyncio.wait`` does, takes
+    :meth:`as_future`:
 
     >>> async with ax.Engine() as engine:
     ...     running = [engine.start(ax.Plan.map(abs, [n])) for n in (-1, -2)]
-    ...     done, _ = await asyncio.wait(map(asyncio.create_task, running))
-    >>> sorted(task.result().value for task in done)
+    ...     done, _ = await asyncio.wait([execution.as_future() for execution in running])
+    >>> sorted(future.result().value for future in done)
     [[1], [2]]
 
     Attributes
@@ -115,6 +116,8 @@ class Execution(Coroutine[Any, Any, "Result"]):
         self._ended = anyio.Event()
         self._awaited = False
         self._waits: WeakKeyDictionary[asyncio.Task[Any], Coroutine[Any, Any, Result]] | None = None
+        # Weak, as it refers to this: they would keep each other, and what has been computed.
+        self._future: ReferenceType[asyncio.Task[Result]] | None = None
         self._result: Result | None = None
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
@@ -128,6 +131,33 @@ class Execution(Coroutine[Any, Any, "Result"]):
         """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped."""
         if self._steps is not None:
             self._steps.cancel()
+
+    def as_future(self) -> asyncio.Future[Result]:
+        """Return a future of the result for ``asyncio.wait`` and callbacks; the same one while it is held.
+
+        Cancelling it stops the work, and it is done when that has stopped.
+
+        >>> async with ax.Engine() as engine:
+        ...     execution = engine.start(ax.Plan.map(abs, [-3]))
+        ...     done, _ = await asyncio.wait([execution.as_future()])
+        >>> done == {execution.as_future()}, execution.as_future().result().value
+        (True, [3])
+
+        Raises
+        ------
+        UsageError
+            Outside of the event loop in which the engine was opened.
+        """
+        future = None if self._future is None else self._future()
+        if future is None:
+            if not is_running(self._loop):
+                raise UsageError(
+                    f"{self.name} belongs to another event loop, the one in which its engine was opened: ask for its "
+                    f"future there"
+                )
+            future = self._loop.create_task(self)
+            self._future = ref(future)
+        return future
 
     @property
     def plan(self) -> Plan:

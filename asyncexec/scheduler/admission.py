@@ -130,6 +130,8 @@ class AdmissionBudget:
     def throttles_of(self, stage: Stage) -> tuple[Throttle, ...]:
         """Return the limits that the attempts of ``stage`` are under, of one run: its own, and those of its labels."""
         own = () if stage.limit is None else (Throttle(stage.limit),)
+        if not stage.labels:
+            return own
         return (*own, *(self._throttles[n] for n in stage.labels if n in self._throttles))
 
     def reserve(self, owner: object) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
     from asyncexec.plan.stage import Stage
+    from asyncexec.straggler.statistics import DurationStatistics
 
 TARGET_SECONDS = 0.1
 CALL_SHARE = 0.1
@@ -26,14 +27,12 @@ FIRST_AT_ONCE = 8
 """The tasks that a slot is sent to run at once, until one has ended and said how many keep its kernel busy."""
 
 _SMOOTHING = 0.05
+_STEP = 1.2
 _SHORTEST = 2e-6
 
 
 class BatchSize:
     """The batch size of one stage, which follows its tasks' durations.
-
-    ``_worth`` is the number of tasks whose work takes as long as one message, ``_least`` that of tasks which are sent
-    however long they are.
 
     Parameters
     ----------
@@ -47,17 +46,28 @@ class BatchSize:
         The number of times that a batch fills the slot, however long its tasks are, if it runs several at once.
     first : int, optional
         The number of tasks that a slot runs at once before one has said how many it should be; by default ``at_once``.
+    history : DurationStatistics, optional
+        Durations of such tasks in other stages, from which it is known before the first has ended what a message is
+        worth. No more is taken from them: these tasks may be longer.
+
+    Attributes
+    ----------
+    at_once : int
+        The number of tasks that a slot runs at once now.
+    limit, most : int
+        The most tasks of a batch by their durations so far, and in any case.
     """
 
     __slots__ = (
-        "_at_once",
         "_call_seconds",
+        "_history",
         "_least",
         "_mean",
         "_most_at_once",
         "_rounds",
         "_target",
-        "_worth",
+        "_typical",
+        "at_once",
         "limit",
         "most",
     )
@@ -70,31 +80,30 @@ class BatchSize:
         at_once: int = 1,
         rounds: int = 1,
         first: int | None = None,
+        history: DurationStatistics | None = None,
     ) -> None:
         self.most = most
+        self._history = history
         self._call_seconds = call_seconds
         self._most_at_once = at_once
         self._rounds = rounds
-        at_once = self._at_once = at_once if first is None else min(at_once, first)
+        at_once = self.at_once = at_once if first is None else min(at_once, first)
         # What one message is worth, in seconds of one task after another.
         self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE) * at_once
+        # So many are sent however long they are.
         self._least = 1 if at_once == 1 else min(most, at_once * rounds)
         self.limit = self._least
-        self._worth = 0
         self._mean = 0.0
-
-    @property
-    def at_once(self) -> int:
-        """The number of tasks that a slot runs at once now."""
-        return self._at_once
+        # About the median: one task that had to wait for its core does not say what a message is worth.
+        self._typical = 0.0
 
     def widen(self, width: int) -> None:
         """Let a slot run ``width`` tasks at once, as one that has ended says; no more than there may be."""
         width = max(1, min(width, self._most_at_once))
-        if width != self._at_once:
-            self._target *= width / self._at_once
+        if width != self.at_once:
+            self._target *= width / self.at_once
             self._least = min(self.most, width * self._rounds)
-            self._at_once = width
+            self.at_once = width
 
     def measured(self, seconds: float) -> None:
         """Record a task's duration on its worker."""
@@ -109,20 +118,43 @@ class BatchSize:
         least, most = self._least, self.most
         self.limit = most if limit > most else max(limit, least)
         if self._call_seconds:
-            self._worth = int(self._call_seconds * self._at_once / (mean + _SHORTEST))
+            typical = self._typical
+            self._typical = typical * (_STEP if seconds > typical else 1 / _STEP) or seconds
 
     def size(self, ready: int, slots: int) -> int:
         """Return the number of tasks to send in one batch, of ``ready`` ones."""
+        if ready == 1:
+            return 1
+        if not self._mean and self._history is not None and self._history.count:
+            self._learn(self._history)
+        worth = 0  # The number of tasks whose work takes as long as one message.
+        if self._typical:
+            worth = int(self._call_seconds * self.at_once / (self._typical + _SHORTEST))
         # Two batches for each slot: one runs while the next is on its way.
         share = -(-ready // (2 * slots))
-        if self._at_once > 1:
+        if self.at_once > 1:
             # Tasks that a slot could run at once do not wait in a second batch.
-            share = max(share, min(-(-ready // slots), self._at_once))
-        return min(self.limit, max(share, self._worth))
+            share = max(share, min(-(-ready // slots), self.at_once))
+        # What is left of a split would be worth less than its message.
+        return min(self.limit, ready if ready < 2 * worth else max(share, worth))
+
+    def _learn(self, history: DurationStatistics) -> None:
+        """Take the worth of a message from tasks of other stages, and send so many, as far as all may be as long."""
+        self._history = None
+        if self._call_seconds:
+            self._typical = history.quantile(0.5)
+            worth = self._call_seconds * self.at_once / (self._typical + _SHORTEST)
+            most = min(worth, self._target / (history.mean_seconds + _SHORTEST))
+            self.limit = max(self.limit, min(self.most, int(most)))
 
 
 def batch_size(
-    stage: Stage, capabilities: Capabilities, *, at_once: int, overlaps: bool = False
+    stage: Stage,
+    capabilities: Capabilities,
+    *,
+    at_once: int,
+    overlaps: bool = False,
+    history: DurationStatistics | None = None,
 ) -> BatchSize:
     """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once.
 
@@ -134,6 +166,7 @@ def batch_size(
         at_once=at_once,
         rounds=_rounds(capabilities),
         first=FIRST_AT_ONCE if overlaps else None,
+        history=history,
     )
 
 

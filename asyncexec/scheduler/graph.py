@@ -101,14 +101,18 @@ def graph_of(plan: Plan, *, barriers: bool = False) -> Graph:
     inputs: list[tuple[Edge, ...]] = []
     depths: list[int] = []
     for consumer, stage in enumerate(plan.stages):
+        late = stage.late
+        grows = late is not None and late.grows
         together: Collection[int] = range(
-            consumer if stage.grows or not (barriers or stage.is_late) else 0
+            consumer if grows or not (barriers or late is not None) else 0
         )
-        read = {r.stage for r in stage.reads}
-        after = [positions[name] for name in dict.fromkeys(stage.waits_for) if name not in read]
+        after: Sequence[int] = ()
+        if late is not None:
+            read = {r.stage for r in stage.reads}
+            after = [positions[name] for name in dict.fromkeys(late.waits_for) if name not in read]
         edges = _edges(stage, consumer, positions, together=together, after=after)
         inputs.append(edges)
-        depths.append(1 + max((depths[e.producer] for e in edges), default=-1))
+        depths.append(1 + max([depths[e.producer] for e in edges], default=-1))
     return Graph(tuple(inputs), _reverse(inputs), tuple(depths))
 
 
@@ -124,11 +128,11 @@ def _edges(
 
     Of those ``after`` nothing is read: their values are to give its size.
     """
-    reads = (
+    reads = [
         _edge(positions[r.stage], consumer, r.relation, barriers=positions[r.stage] not in together)
         for r in stage.reads
-    )
-    return (*reads, *(_edge(p, consumer, All((), stage.shape), barriers=True) for p in after))
+    ]
+    return (*reads, *[_edge(p, consumer, All((), stage.shape), barriers=True) for p in after])
 
 
 def _edge(producer: int, consumer: int, relation: Relation, *, barriers: bool) -> Edge:

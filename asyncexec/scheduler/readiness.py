@@ -53,12 +53,13 @@ class StageReadiness:
         *,
         late: bool = False,
     ) -> None:
-        edges = [e for e in graph.inputs[position] if not e.barrier]
+        inputs = graph.inputs[position]
+        edges = [e for e in inputs if not e.barrier]
         self.late = late
         self.tasks = tasks
         self.left = max(tasks, 1) if late else tasks
         self.queue = ReadyQueue()
-        self.gates = sum(e.barrier for e in graph.inputs[position])
+        self.gates = len(inputs) - len(edges)
         self._feeders = len(edges)
         self._done = sorted(done, key=lambda run: run.start)
         self._direct = len(edges) == 1 and edges[0].reads_one

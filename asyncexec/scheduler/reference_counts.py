@@ -20,7 +20,7 @@ class ReferenceCounts:
     def __init__(self, tasks: int, edges: Sequence[Edge]) -> None:
         self._tasks = tasks
         self._edges = [e for e in edges if not e.barrier]
-        self._barriers = sum(e.barrier for e in edges)
+        self._barriers = len(edges) - len(self._edges)
         self._left: dict[int, int] = {}
 
     def read(self, task: int) -> bool:

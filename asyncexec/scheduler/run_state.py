@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import RunScope, StageProgram
+from asyncexec.backends.contract import RunScope
 from asyncexec.events.missing import MissingValue
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
-from asyncexec.scheduler.batching import batch_size
-from asyncexec.scheduler.graph import Edge, Graph, graph_of
+from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.needed import with_unneeded
 from asyncexec.scheduler.outputs import CompletedTasks, Outputs
-from asyncexec.scheduler.overlap import overlap_width, slot_bytes
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
-from asyncexec.scheduler.reference_counts import ReferenceCounts
 from asyncexec.scheduler.result_store import ResultStore, TaskJournal
-from asyncexec.scheduler.stage import AttemptRecord, StageState, first_figures
+from asyncexec.scheduler.stage import StageState
+from asyncexec.scheduler.stage_maker import StageMaker
 from asyncexec.straggler.duration_history import DurationHistory
-from asyncexec.straggler.monitor import AttemptMonitor
-from asyncexec.straggler.off import Off
 from asyncexec.straggler.slow_workers import SlowWorkers
-from asyncexec.straggler.task_sizes import sizes_of
 from asyncexec.straggler.worker_starts import WorkerStarts
 from asyncexec.worker.values import LargeValues
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
-    from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Kernel, Stage
     from asyncexec.plan.workspace import OpenWorkspace
@@ -94,24 +88,19 @@ class RunState:
         around: Callable[[Stage], Callable[[Kernel], Kernel] | None] = _nothing,
     ) -> None:
         self.plan = plan
-        self._history = DurationHistory() if history is None else history
         self.worker_starts = WorkerStarts()
         self.slow_workers = SlowWorkers()
         self.policies = policies
         self.slots = slots
-        self._name = name
-        self._scope = scope or RunScope(execution=name, plan=plan.name)
-        self._context = context or Context()
         self._capabilities = capabilities
         self._workspace = workspace
         self.journal = journal
-        self._around = around
         self._passing: set[tuple[int, int]] = set()
-        self._large_values = None
+        large_values = None
         if value_store is not None and (policies.value_threshold or journal is not None):
             # Where tasks are noted with their values, workers pickle all of them.
             threshold = policies.value_threshold or sys.maxsize
-            self._large_values = LargeValues(value_store, threshold)
+            large_values = LargeValues(value_store, threshold)
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
         self.values = ResultStore(
             plan.stages,
@@ -127,7 +116,23 @@ class RunState:
             self._done = with_unneeded(plan.stages, self._done, self._graph, workspace)
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
-        self.stages = self._make_stages(
+        self._maker = StageMaker(
+            plan,
+            name,
+            policies=policies,
+            capabilities=capabilities,
+            slots=slots,
+            workspace=workspace,
+            history=DurationHistory() if history is None else history,
+            starts=self.worker_starts,
+            slow_workers=self.slow_workers,
+            values=self.values,
+            large_values=large_values,
+            scope=scope or RunScope(execution=name, plan=plan.name),
+            context=context or Context(),
+            around=around,
+        )
+        self.stages = self._maker.make(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
         # Where an earlier run has left gaps, a task may be complete and what it read not: only then it is looked up.
@@ -209,7 +214,7 @@ class RunState:
         graph = self._graph.sized(sized, self._positions, barriers=self.policies.barriers)
         tasks = {position: stage.tasks for position, stage in sized.items()}
         readiness, complete = self._readiness.sized(graph, tasks, done)
-        made = dict(zip(sized, self._make_stages(sized, graph, readiness, done), strict=True))
+        made = dict(zip(sized, self._maker.make(sized, graph, readiness, done), strict=True))
         stages = [made.get(i, stage) for i, stage in enumerate(self.stages)]
         if self._capabilities.locality is not Locality.SAME_PROCESS:
             for state in made.values():
@@ -305,85 +310,6 @@ class RunState:
         for run in done:
             self.values.restore(position, run)
         return done
-
-    def _make_stages(
-        self,
-        stages: Mapping[int, Stage],
-        graph: Graph,
-        readiness: Readiness,
-        done: Mapping[int, Sequence[range]] | Sequence[Sequence[range]],
-    ) -> list[StageState]:
-        """Return the states of ``stages``, which are given by position."""
-        # Storage does not know a late stage before it has its size.
-        workspace, capabilities = self._workspace, self._capabilities
-        states = []
-        for position, stage in stages.items():
-            stored = workspace if not stage.is_late else None
-            io = stored.io(stage) if stored is not None else None
-            width = overlap_width(stage, io, capabilities, self.slots())
-            program = StageProgram(
-                key=f"{self._name}/{stage.name}",
-                plan=self.plan.name,
-                stage=stage.name,
-                kernel=stage.kernel,
-                shape=stage.shape,
-                io=io,
-                memory_bytes=stage.memory.allowed_bytes or slot_bytes(stage.memory, width) or None,
-                resources=stage.resources,
-                scope=self._scope,
-                context=self._context,
-                values=self._large_values if stage.holds_values else None,
-                concurrency=width if width > 1 else stage.concurrency or capabilities.concurrency,
-                overlaps=width > 1,
-                around=self._around(stage),
-            )
-            figures = first_figures(stage, io, width=width, resumed=sum(map(len, done[position])))
-            policies = self.policies.for_stage(stage)
-            state = StageState(
-                position=position,
-                depth=graph.depths[position],
-                stage=stage,
-                program=program,
-                readiness=readiness.stages[position],
-                policies=policies,
-                inputs=self.values.reader(stage, graph.inputs[position]),
-                references=self._references(stage, graph.outputs[position]),
-                batch=batch_size(
-                    stage, capabilities, at_once=program.concurrency, overlaps=program.overlaps
-                ),
-                figures=figures,
-                monitor=self._monitor(policies, program, figures, stage),
-                slow_workers=self.slow_workers,
-            )
-            states.append(state)
-        return states
-
-    def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
-        """Return counts for a stage whose outputs are to be freed after they have been read, and None for others."""
-        workspace = self._workspace
-        if not outputs or (stage.is_late and not stage.grows):
-            return None
-        if stage.holds_values:
-            wanted = stage.name not in {*self.plan.returns, *self.plan.keeps}
-        else:
-            wanted = workspace is not None and workspace.releases(stage)
-        return ReferenceCounts(stage.tasks, outputs) if wanted else None
-
-    def _monitor(
-        self, policies: RunPolicies, program: StageProgram, figures: StageResult, stage: Stage
-    ) -> AttemptMonitor[AttemptRecord]:
-        return AttemptMonitor(
-            # A backup runs the task a second time, which only an idempotent stage allows.
-            policies.straggler if stage.idempotent else Off(),
-            figures,
-            history=self._history.of(stage),
-            sizes=sizes_of(program.io, program.shape),
-            starts=self.worker_starts,
-            slots=self.slots,
-            kills=self._capabilities.kills,
-            metered=self._capabilities.metered,
-            attempts=policies.retry.attempts,
-        )
 
 
 def _values_needed(stage: Stage) -> tuple[str, ...]:

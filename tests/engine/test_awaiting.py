@@ -1,6 +1,8 @@
 """An execution is taken wherever asyncio takes a coroutine, and by several waiters at once."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -30,6 +32,11 @@ async def waited(execution):
     return task.result()
 
 
+async def waited_as_a_future(execution):
+    (future,), _ = await asyncio.wait([execution.as_future()])
+    return future.result()
+
+
 WAYS = {
     "await": lambda execution: execution,
     "create_task": asyncio.create_task,
@@ -40,6 +47,7 @@ WAYS = {
     "as_completed": as_completed,
     "group": in_group,
     "wait": waited,
+    "wait, as a future": waited_as_a_future,
 }
 
 
@@ -69,11 +77,52 @@ async def test_an_error_is_raised_each_time_and_in_each_task():
             await execution
 
 
+async def test_the_future_of_an_execution_is_one_and_the_first_of_several_can_be_waited_for():
+    async with ax.Engine("asyncio") as engine:
+        slow = engine.start(ax.Plan.map(asyncio.sleep, [3600]))
+        quick = engine.start(PLAN)
+        futures = {slow.as_future(): slow, quick.as_future(): quick}
+        assert slow.as_future() is slow.as_future()
+        assert all(map(asyncio.isfuture, futures))
+        done, pending = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        assert [futures[each] for each in done] == [quick]
+        assert [futures[each] for each in pending] == [slow]
+        slow.as_future().cancel()
+        await asyncio.wait(pending)
+        assert slow.done
+        assert slow.as_future().cancelled()
+
+
+async def test_the_future_of_an_execution_keeps_nothing_alive():
+    async with ax.Engine("serial") as engine:
+        execution = engine.start(ax.Plan.map(abs, [-1]))
+        await asyncio.wait([execution.as_future()])
+        gone = weakref.ref(execution)
+        gc.disable()
+        try:
+            del execution
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+async def test_the_future_of_a_failed_execution_has_its_error():
+    async with ax.Engine("serial") as engine:
+        execution = engine.start(ax.Plan.map(int, ["one"], retry=False))
+        called = asyncio.Event()
+        execution.as_future().add_done_callback(lambda _: called.set())
+        await asyncio.wait([execution.as_future()])
+        await called.wait()
+        error = execution.as_future().exception()
+    assert isinstance(error, ax.errors.TaskFailedError)
+
+
 @pytest.mark.parametrize("cancelled", ["before it began", "while it waits"])
-async def test_cancelling_a_task_made_of_an_execution_stops_the_work(cancelled):
+@pytest.mark.parametrize("made", [asyncio.create_task, ax.Execution.as_future])
+async def test_cancelling_a_task_made_of_an_execution_stops_the_work(made, cancelled):
     async with ax.Engine("serial") as engine:
         execution = engine.start(ax.Plan.map(asyncio.sleep, [3600]))
-        task = asyncio.create_task(execution)
+        task = made(execution)
         if cancelled == "while it waits":
             while not execution.progress.running:
                 await asyncio.sleep(0.001)
@@ -109,7 +158,11 @@ def test_an_execution_of_another_loop_says_so():
     async def wait():
         return await execution
 
-    with pytest.raises(UsageError, match="belongs to another event loop"):
-        asyncio.run(wait())
+    async def ask():
+        return execution.as_future()
+
+    for use in (wait, ask):
+        with pytest.raises(UsageError, match="belongs to another event loop"):
+            asyncio.run(use())
     with pytest.raises(UsageError, match="asyncexec runs on asyncio"):
         wait().send(None)

@@ -50,6 +50,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
         loss_seconds=0.1,
         shares_slots=True,
         overlaps=True,
+        call_seconds=0.0001,
     )
 
     @takes_options(ProcessesOptions)

@@ -40,6 +40,7 @@ class ThreadsBackend(AbandoningBackend[ThreadPool]):
         batch_limit=BATCH_LIMIT,
         shares_slots=True,
         overlaps=True,
+        call_seconds=0.00005,
     )
 
     @takes_options(ThreadsOptions)
