@@ -1,4 +1,4 @@
-"""Runs benchmarks by name: `python -m benchmarks [names…] [--repeat N] [--json PATH] [--quick]`."""
+"""Runs benchmarks by name: `python -m benchmarks [names…] [--repeat N] [--json PATH] [--picture PATH] [--quick]`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import sys
 from pathlib import Path
 
 from benchmarks import machine, report, runner
-from benchmarks.cases import ALL
+from benchmarks.cases import ALL, GROUPS
+from benchmarks.field_jobs.picture import draw
+from benchmarks.field_jobs.summary import summary
+from benchmarks.stragglers.canvas import check_picture
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    unknown = sorted(set(options.names) - set(ALL))
+    unknown = sorted(set(options.names) - set(ALL) - set(GROUPS))
     if unknown:
-        parser().error(f"no such benchmark: {', '.join(unknown)} (known: {', '.join(ALL)})")
+        known = ", ".join((*GROUPS, *ALL))
+        parser().error(f"no such benchmark: {', '.join(unknown)} (known: {known})")
+    if options.picture is not None:
+        check_picture(options.picture)
     about = machine.describe()
     print(", ".join(f"{k}: {v}" for k, v in about.items() if k != "packages"))
     outcomes = []
     try:
-        for name in options.names or ALL:
+        for name in chosen(options.names):
             outcome = runner.run(ALL[name], repeat=options.repeat, quick=options.quick, tell=tell)
             tell("")
             report.show(outcome)
@@ -27,15 +33,29 @@ def main(arguments: list[str] | None = None) -> int:
     finally:  # what was measured is kept, whatever came after
         if options.json is not None:
             report.write(options.json, report.as_json(about, outcomes))
+        drawn = [o for o in outcomes if o.case.name in GROUPS["array_jobs"]]
+        for line in summary(drawn) if drawn else ():
+            print(line)
+        if options.picture is not None and drawn:
+            draw(options.picture, drawn)
     missed = any(v.met is False for o in outcomes for v in o.verdicts)
     return int(missed and options.strict)
 
 
+def chosen(names: list[str]) -> list[str]:
+    """Return the cases that `names` stand for; without any, all but those of groups, which take long."""
+    if names:
+        return list(dict.fromkeys(case for name in names for case in GROUPS.get(name, (name,))))
+    grouped = {case for cases in GROUPS.values() for case in cases}
+    return [name for name in ALL if name not in grouped]
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("names", nargs="*", help=f"which to run: {', '.join(ALL)} (default: all)")
+    made.add_argument("names", nargs="*", help=f"which to run: {', '.join((*GROUPS, *ALL))}")
     made.add_argument("--repeat", type=int, help="turns per contender")
     made.add_argument("--json", type=Path, help="where to keep every figure")
+    made.add_argument("--picture", type=Path, help="where array_jobs are drawn (.svg, .png, .pdf)")
     made.add_argument("--quick", action="store_true", help="less work: to see that it runs")
     made.add_argument("--strict", action="store_true", help="fail when a target is missed")
     return made

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+LIMIT = "limit"
+"""The contender that stands for what the machine can do at best: a share of it is the ratio turned around."""
+
 type Figures = Mapping[str, float]
 """Figures of one run by name; the name ends in the unit."""
 

@@ -95,6 +95,7 @@ def case_of(outcome: Outcome) -> dict[str, object]:
                 "runs": [dict(run) for run in s.runs],
                 "medians": {figure: s.median(figure) for figure in s.figures},
                 "ratio": outcome.ratio(s),
+                "share_of_limit": outcome.share_of_limit(s),
             }
             for s in outcome.standings
         },

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.case import Case, Contender, Standing, Target
+from benchmarks.case import LIMIT, Case, Contender, Standing, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,10 @@ class Outcome:
         if reference is None:
             return None
         return ratio_of(self.standings, self.case.figure, standing.contender, reference)
+
+    def share_of_limit(self, standing: Standing) -> float | None:
+        """What the limit of the machine takes, over this contender's median; None where no limit was measured."""
+        return ratio_of(self.standings, self.case.figure, LIMIT, standing.contender)
 
 
 def run(

@@ -9,6 +9,7 @@ from benchmarks.cases import (
     coroutines,
     cubed_on_asyncexec,
     deep_plans,
+    field_jobs,
     heartbeat,
     many_plans,
     noop_processes,
@@ -31,9 +32,15 @@ ALL: dict[str, Case] = {
         deep_plans.CASE,
         workflow_overhead.CASE,
         *array_jobs.CASES,
+        *field_jobs.CASES,
         *array_functions.CASES,
         *codecs.CASES,
         array_planning.CASE,
         *cubed_on_asyncexec.CASES,
     )
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "array_jobs": tuple(case.name for case in field_jobs.CASES),
+}
+"""Names that stand for several cases, which are run when they are asked for."""
