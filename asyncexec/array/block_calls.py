@@ -34,6 +34,20 @@ class UserCall:
         return self.function(*arguments, **more)
 
 
+def is_of_user(call: Any) -> bool:
+    """Return whether a function of blocks calls one of a user, whose time is not known."""
+    while not isinstance(call, UserCall):
+        inner = next(
+            (getattr(call, n) for n in ("call", "function", "func") if hasattr(call, n)), 0
+        )
+        if not callable(inner):
+            home = getattr(call, "__module__", None) or type(call).__module__
+            # One of NumPy is a user's too: what is ours is put into a callable of our own.
+            return home.partition(".")[0] != "asyncexec"
+        call = inner
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockGrid:
     """The blocks of one array, as a function of the result's block number.

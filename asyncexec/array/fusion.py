@@ -147,7 +147,9 @@ class FusionGroup:
     @property
     def pieces(self) -> Pieces | None:
         """The pieces that each task takes one after another, if it does."""
-        return self.streamed[0].pieces if self.streamed else None
+        found = [node.pieces for node in self.streamed]
+        # Some may have further axes, of one task.
+        return max(found, key=lambda pieces: len(pieces.grid), default=None)
 
     @property
     def computed(self) -> list[Node]:
@@ -170,6 +172,13 @@ def block_of(root: Node) -> Shape:
 def access_of(root: Node) -> AccessMap | None:
     """Return what each task writes of ``root``; None where task and block have the same index."""
     return root.output.access if isinstance(root, OutputOf) else None
+
+
+def without_last_ones(grid: Shape) -> Shape:
+    """Return the tasks along the axes of an index space, without the last axes of one task."""
+    while grid and grid[-1] == 1:
+        grid = grid[:-1]
+    return grid
 
 
 def fuse(

@@ -103,7 +103,7 @@ def lower(
 
     groups = fuse(roots, limit.fits, spec.rules)
     if SHARED_READS in spec.rules:
-        groups = share_reads(groups, roots, fits)
+        groups = share_reads(groups, roots, fits, tasks=spec.reduction_tasks)
     if reductions.NAME in spec.rules:
         groups = taken_in_pieces(groups, roots, fits)
         groups = finished_on_the_way(groups, roots, fits, spec.rules)

@@ -3,8 +3,8 @@
 What such a stage alone needs of another is then computed in it, by the rules of :mod:`asyncexec.array.fusion`.
 
 Two groups are put together where neither needs anything of the other, at least half of what one of them reads is read
-by the other too, for the same tasks, and both fit into a task's memory together. Functions of users are left alone:
-their time is not known, and more tasks of them keep more workers busy.
+by the other too, for the same tasks, and both fit into a task's memory together. Functions of users are left alone
+where there are few tasks: their time is not known, and more tasks of them keep more workers busy.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from asyncexec.array.block_calls import is_of_user
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlock, SeveralOfBlocks
 from asyncexec.array.expansion import topological
-from asyncexec.array.fusion import MOST_SOURCES, FusionGroup
+from asyncexec.array.fusion import MOST_SOURCES, FusionGroup, without_last_ones
 from asyncexec.array.nodes import Node
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
@@ -30,15 +31,22 @@ type _Shared = tuple[int, Shape, Node]
 
 
 def share_reads(
-    groups: Sequence[FusionGroup], roots: Sequence[Node], fits: Callable[[FusionGroup], bool]
+    groups: Sequence[FusionGroup],
+    roots: Sequence[Node],
+    fits: Callable[[FusionGroup], bool],
+    *,
+    tasks: int,
 ) -> list[FusionGroup]:
-    """Return ``groups``, producers first, where those that read the same are one; ``fits`` is as for ``fuse``."""
+    """Return ``groups``, producers first, where those that read the same are one; ``fits`` is as for ``fuse``.
+
+    Stages with functions of users become one where they have so many ``tasks``.
+    """
     position = {node: number for number, node in enumerate(topological(roots))}
     found = list(groups)
     while True:
         before = set(found)
         # Of two groups that share nothing, each may share with a third.
-        found = _shared_once(found, position, fits)
+        found = _shared_once(found, position, fits, tasks)
         merged = [group for group in found if group not in before]
         if not merged:
             return found
@@ -49,6 +57,7 @@ def _shared_once(
     groups: Sequence[FusionGroup],
     position: dict[Node, int],
     fits: Callable[[FusionGroup], bool],
+    tasks: int,
 ) -> list[FusionGroup]:
     levels: dict[Node, int] = {}
     readers: dict[_Shared, int] = {}
@@ -57,15 +66,18 @@ def _shared_once(
         # No group of one level needs another of it, also when some of them have become one.
         level = 1 + max((levels.get(node, 0) for node, _ in group.reads), default=0)
         levels.update(dict.fromkeys(group.roots, level))
-        keys: list[_Shared] = [(level, group.grid, node) for node, _ in group.reads]
-        number = next((readers[key] for key in keys if key in readers), None)
+        keys: list[_Shared] = [
+            (level, without_last_ones(group.grid), node) for node, _ in group.reads
+        ]
+        shares = math.prod(group.grid) >= tasks or not any(map(_calls_user, group.members))
+        number = next((readers[key] for key in keys if shares and key in readers), None)
         if number is not None and _alike(found[number], group):
             both = _together(found[number], group, position)
             if both.reading <= MOST_SOURCES and fits(both):
                 found[number] = both
                 readers.update(dict.fromkeys(keys, number))
                 continue
-        if not any(isinstance(node, _OF_WHOLE_BLOCKS) for node in group.members):
+        if shares:
             readers.update(dict.fromkeys(keys, len(found)))
         found.append(group)
     return found if len(found) == len(groups) else list(_producers_first(found))
@@ -127,13 +139,15 @@ def _alike(one: FusionGroup, other: FusionGroup) -> bool:
     """Return True if half of what one group reads, or more, is read by the other too, and results are not too many."""
     if one.pieces != other.pieces:
         return False
-    if len(one.roots) + len(other.roots) > MOST_RESULTS or any(
-        isinstance(node, _OF_WHOLE_BLOCKS) for node in other.members
-    ):
+    if len(one.roots) + len(other.roots) > MOST_RESULTS:
         return False
     reads = set(one.reads), set(other.reads)
     least = min(sum(map(_size, each)) for each in reads)
     return 0 < least <= 2 * sum(map(_size, reads[0] & reads[1]))
+
+
+def _calls_user(node: Node) -> bool:
+    return isinstance(node, _OF_WHOLE_BLOCKS) and is_of_user(node.call)
 
 
 def _size(read: tuple[Node, AccessMap]) -> int:
@@ -146,6 +160,12 @@ def _together(one: FusionGroup, other: FusionGroup, position: dict[Node, int]) -
     both = one.copied()
     both.roots = (*one.roots, *other.roots)
     both.written |= other.written
+    if one.grid != other.grid:
+        # One of them has further axes, of one task: what the other writes is said along its own.
+        both.grid = max(one.grid, other.grid, key=len)
+        shorter = one if len(one.grid) < len(other.grid) else other
+        for root in shorter.roots:
+            both.written[root] = shorter.written[root] or next(iter(shorter.accesses[root]))
     for node, accesses in other.accesses.items():
         both.accesses.setdefault(node, {}).update(accesses)
     both.members = _in_order({**one.members, **other.members}, position)

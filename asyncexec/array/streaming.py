@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from asyncexec.array.expansion import topological
-from asyncexec.array.fusion import FusionGroup
+from asyncexec.array.fusion import FusionGroup, block_of, without_last_ones
 from asyncexec.array.nodes import Node
 from asyncexec.array.optimizer.joining import joining_rule
-from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
+from asyncexec.plan.pieces import Pieces
 
 
 def taken_in_pieces(
@@ -57,25 +58,37 @@ def _readers(groups: Sequence[FusionGroup]) -> dict[Node, list[FusionGroup]]:
     return found
 
 
+def _taken(pieces: Pieces | None) -> tuple[Shape, Shape] | None:
+    """Return the index space of pieces and how many a task takes, without the last axes of one piece."""
+    if pieces is None:
+        return None
+    grid = without_last_ones(pieces.grid)
+    return grid, pieces.lengths[: len(grid)]
+
+
 def _computed_by(
     readers: Sequence[FusionGroup], producer: FusionGroup, position: dict[Node, int]
 ) -> FusionGroup | None:
     """Return the group in which ``readers`` compute ``producer`` piece by piece; None where they cannot."""
-    first = readers[0]
-    if first.pieces is None or any(reader.pieces != first.pieces for reader in readers):
+    taken = {_taken(reader.pieces) for reader in readers}
+    if producer.streamed or len(taken) != 1:
         return None
-    axes = len(producer.grid)
-    beyond = first.grid[axes:]
-    if producer.pieces is not None or first.grid[:axes] != producer.grid or set(beyond) - {1}:
+    (alike,) = taken
+    if alike is None or alike[0] != without_last_ones(producer.grid):
         return None
-    both = first.copied()
+    both = readers[0].copied()
     both.roots = tuple(root for reader in readers for root in reader.roots)
     both.streamed = tuple(node for reader in readers for node in reader.streamed)
-    both.written = dict.fromkeys(both.roots)
+    both.grid = max((reader.grid for reader in readers), key=len)
     for group in (*readers[1:], producer):
         for node, accesses in group.accesses.items():
             both.accesses.setdefault(node, {}).update(accesses)
         both.members |= group.members
+    # Those whose own axes are fewer than the tasks have say what each task writes.
+    both.written = {
+        root: None if len(root.shape) == len(both.grid) else of_blocks(root.shape, block_of(root))
+        for root in both.roots
+    }
     if any(len(both.accesses[root]) != 1 for root in producer.roots):
         # They need something else of it than what one task makes.
         return None

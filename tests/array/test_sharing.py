@@ -64,8 +64,37 @@ def test_other_grids_stay_apart(u):
     assert len(xp.plan_of(u + 1, xp.rechunk(u, (2, 5)) + 1).to_plan().stages) == 2
 
 
-def test_functions_of_users_stay_apart(u):
+def test_functions_of_users_stay_apart_where_there_are_few_tasks(u):
     assert len(xp.plan_of(xp.map_blocks(np.sin, u), u + 1).to_plan().stages) == 2
+    few = xp.Array(u.node, ax.Spec(reduction_tasks=4))
+    assert len(xp.plan_of(xp.map_blocks(np.sin, few), few + 1).to_plan().stages) == 1
+
+
+def test_groups_of_the_same_labels_are_reduced_in_one_reading(u):
+    labels = np.arange(8) % 3
+
+    def made():
+        return [
+            xp.groupby_reduce(u, labels, func=name, axis=0)[0] for name in ("mean", "max", "count")
+        ]
+
+    assert len(readers(xp.plan_of(*made()).to_plan(), u)) == 1
+    for one, alone in zip(run(xp.plan_of(*made())), made(), strict=True):
+        assert one.tobytes() == run(alone).tobytes()
+
+
+def test_counts_of_a_histogram_and_a_mean_are_made_of_one_reading(u):
+    def made():
+        return [xp.histogram(u, 5, (0, 80))[0], xp.mean(u), xp.quantile(u, 0.5)]
+
+    assert len(readers(xp.plan_of(*made()[:2]).to_plan(), u)) == 1
+    spec = ax.Spec(reduction_tasks=1)
+    pieces = xp.Array(u.node, spec)
+    assert (
+        len(xp.plan_of(xp.histogram(pieces, 5, (0, 80))[0], xp.mean(pieces)).to_plan().stages) == 1
+    )
+    for one, alone in zip(run(xp.plan_of(*made())), made(), strict=True):
+        assert one.tobytes() == run(alone).tobytes()
 
 
 def test_stages_that_do_not_fit_into_memory_together_stay_apart():
