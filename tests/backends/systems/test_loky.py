@@ -1,10 +1,16 @@
+import asyncio
 import os
 import signal
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import loky
+import numpy as np
 import pytest
+import zarr
 
+import asyncexec.array as xp
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.engine import Engine
 from asyncexec.errors import BackendError
@@ -107,3 +113,45 @@ async def test_memory_that_tasks_leave_behind_in_a_worker_does_not_lose_their_re
     async with Engine(executor=backend, straggler=False) as engine:
         result = await engine.execute(Plan.map(grow, range(120)))
     assert result.value == list(range(120))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A function of blocks that says that it has begun, and goes on when it is let."""
+
+    begun: Path
+    let: Path
+
+    def __call__(self, block):
+        self.begun.touch()
+        while not self.let.exists():
+            time.sleep(0.02)
+        return block - 100
+
+
+async def test_an_attempt_that_a_cancelled_run_left_behind_does_not_touch_the_next_runs_target(
+    tmp_path,
+):
+    waiting = Waiting(tmp_path / "begun", tmp_path / "let")
+    target = tmp_path / "y.zarr"
+    x = xp.arange(6.0, chunks=3)
+    pool = loky.ProcessPoolExecutor(2)
+    try:
+        async with Engine(executor=FuturesBackend(executor=pool), straggler=False) as engine:
+            plan = xp.store([xp.map_blocks(waiting, x, dtype=float)], [target])
+            late = asyncio.create_task(engine.execute(plan))
+            while not waiting.begun.exists():
+                await asyncio.sleep(0.02)
+            late.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await late
+            # On another executor: this pool's workers are held by what was cancelled.
+            async with Engine(executor="threads") as other:
+                await other.execute(xp.store([x + 1], [target]))
+            waiting.let.touch()
+    finally:
+        # What was cancelled has run to its end, its writes included.
+        await asyncio.to_thread(pool.shutdown, wait=True)
+    found = await asyncio.to_thread(lambda: zarr.open_array(target)[...])
+    np.testing.assert_array_equal(found, np.arange(6.0) + 1)
+    assert [p.name for p in tmp_path.iterdir() if "y.zarr" in p.name] == ["y.zarr"]
