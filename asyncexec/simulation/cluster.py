@@ -137,6 +137,11 @@ class Cluster:
         """Named resources that tasks may ask for."""
         return {"cpus": float(self.workers), **(self.resources or {})}
 
+    def worker_name(self, number: int) -> str:
+        """Return the name of a worker in reports, with that of its host if it shares one."""
+        each = self.workers_per_host
+        return f"w{number}" if each == 1 else f"host-{number // each}:{number}"
+
     @property
     def priced(self) -> bool:
         """True if anything costs anything."""

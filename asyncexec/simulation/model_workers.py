@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram, Started
@@ -21,10 +21,11 @@ REPORT_SECONDS = 0.02
 class ModelBatch:
     """A batch: its jobs that wait, and the attempt that runs."""
 
-    __slots__ = ("program", "running", "waiting")
+    __slots__ = ("apart_from", "program", "running", "waiting")
 
     def __init__(self, batch: Batch) -> None:
         self.program: StageProgram = batch.program
+        self.apart_from = batch.apart_from
         self.waiting: deque[AttemptSpec] = deque(batch.jobs)
         self.running: ModelAttempt | None = None
 
@@ -64,8 +65,8 @@ class Host(Protocol):
     def at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
         """Call ``act(subject)`` at that time."""
 
-    def take_worker(self) -> str | None:
-        """Return an idle worker, or None."""
+    def take_worker(self, apart_from: Container[str]) -> str | None:
+        """Return an idle worker, or None; one in ``apart_from`` only if no other is idle."""
 
     def release(self, worker: str, *, dead: bool) -> None:
         """Take a worker back; ``dead`` if it died, was killed, or still runs an abandoned attempt."""
@@ -145,7 +146,7 @@ class ModelWorkers:
             if not queue[0].waiting:
                 queue.popleft()  # All of its jobs were cancelled.
                 continue
-            worker = self._host.take_worker()
+            worker = self._host.take_worker(queue[0].apart_from)
             if worker is None:
                 return
             batch = self.busy[worker] = queue.popleft()

@@ -7,12 +7,13 @@ the driver and the backend of a real run. Each attempt is a batch of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Report
+from asyncexec.backends.placement import idle_one
 from asyncexec.errors import AsyncexecError, BackendError, StalledError, UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.plan import Plan
@@ -50,7 +51,7 @@ class VirtualBackend:
         self._draws = draws
         self._stages = {stage.name: place for place, stage in enumerate(plan.stages)}
         self._force = Workforce(cluster, seed)
-        names = [f"w{number}" for number in range(cluster.workers)]
+        names = [cluster.worker_name(number) for number in range(cluster.workers)]
         self._slowness = dict(zip(names, self._force.slowness.tolist(), strict=True))
         self.natural_slowness = self._force.natural_slowness
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
@@ -196,11 +197,16 @@ class VirtualBackend:
 
     # -- workers
 
-    def take_worker(self) -> str | None:
-        """Return an idle worker that is not avoided."""
+    def take_worker(self, apart_from: Container[str]) -> str | None:
+        """Return an idle worker that is not avoided; one in ``apart_from`` only if no other is idle."""
         while self._idle and self._idle[-1] in self._avoided:
             self._left_idle.append(self._idle.pop())
-        return self._idle.pop() if self._idle else None
+        if not self._idle or self._idle[-1] not in apart_from:
+            return self._idle.pop() if self._idle else None
+        chosen = idle_one(self._idle, str, rests=self._avoided, apart_from=apart_from)
+        if chosen is not None:
+            self._idle.remove(chosen)
+        return chosen
 
     def release(self, worker: str, *, dead: bool) -> None:
         """Take a worker back; the replacement of a killed one has its name."""
@@ -351,4 +357,4 @@ class VirtualBackend:
 
 
 def _number(worker: str) -> int:
-    return int(worker.removeprefix("w"))
+    return int(worker.rpartition(":")[2].removeprefix("w"))

@@ -47,7 +47,7 @@ class DurationRanks:
     Parameters
     ----------
     ages : callable, optional
-        Returns the ages in seconds of the attempts that run, given the time, the greatest first.
+        Returns the ages in seconds of the attempts that run and their workers, given the time, the greatest first.
     suspects : container of str, optional
         Workers whose durations are left out, as they are likely to be slow.
     """
@@ -60,6 +60,7 @@ class DurationRanks:
         "_level",
         "_middle",
         "_recent",
+        "_running_of",
         "_settled",
         "_surviving",
         "_suspects",
@@ -69,7 +70,7 @@ class DurationRanks:
 
     def __init__(
         self,
-        ages: Callable[[float], Iterable[float]] = lambda _: (),
+        ages: Callable[[float], Iterable[tuple[float, str]]] = lambda _: (),
         suspects: Container[str] = (),
     ) -> None:
         self._ages = ages
@@ -84,6 +85,7 @@ class DurationRanks:
         self._ended_at: list[float] = []
         self._surviving: list[float] = [1.0]
         self._ended_of: dict[str, list[float]] = {}
+        self._running_of: dict[str, list[float]] = {}
 
     def log_ratio(self, seconds: float) -> float:
         """Return the natural logarithm of a duration divided by the typical one."""
@@ -134,10 +136,14 @@ class DurationRanks:
         return False
 
     def _share(self, worker: str, height: float) -> float:
-        mine = self._ended_of.get(worker, ())
+        mine, running = self._ended_of.get(worker, ()), self._running_of.get(worker, ())
         beyond = self._surviving[bisect_left(self._ended_at, height)] * self.known
         beyond -= len(mine) - bisect_left(mine, height)
-        return min(1.0, (max(0.0, beyond) + 1.0) / (self.known - len(mine) + 1.0))
+        # Its own that run are among those that may take as long, if they have run for longer than all that have ended.
+        reached = min(height, self._ended_at[-1]) if self._ended_at else height
+        beyond -= sum(age >= reached for age in running)
+        others = self.known - len(mine) - len(running)
+        return min(1.0, (max(0.0, beyond) + 1.0) / (others + 1.0))
 
     def _estimate(self, now: float) -> None:
         self._added = 0
@@ -147,10 +153,12 @@ class DurationRanks:
         # Younger attempts than this say nothing about the long ones that matter.
         least = math.exp(self._level - 1.0)
         ages: list[float] = []
-        for age in islice(self._ages(now), MOST_KEPT):
+        self._running_of = {}
+        for age, worker in islice(self._ages(now), MOST_KEPT):
             if age < least:
                 break
             ages.append(math.log(age) - self._level)
+            self._running_of.setdefault(worker, []).append(ages[-1])
         ended = np.array([each[0] for each in recent if each[1]])
         every = np.sort(np.array([*(each[0] for each in recent), *ages]))
         times, counts = np.unique(ended, return_counts=True)

@@ -165,7 +165,7 @@ class SlowWorkers:
     @property
     def wants_ages(self) -> bool:
         """True where attempts that run may decide: some worker is a suspect, or several share a host."""
-        return len(self.suspects) > len(self._slow) or len(self.hosts) > 1
+        return bool(self.suspects) or len(self.hosts) > 1
 
     def running(
         self, ages: Mapping[str, Iterable[tuple[float, float]]], *, rest_seconds: float, now: float
@@ -182,10 +182,12 @@ class SlowWorkers:
         of_hosts: dict[str, list[float]] = {}
         for worker, known in ages.items():
             record = self._records.get(worker)
-            if record is None or worker in self._slow:
+            if record is None:
+                continue
+            record.running_ratio = max(log_ratio for _, log_ratio in known)
+            if worker in self._slow:
                 continue
             shares = [share for share, _ in known]
-            record.running_ratio = max(log_ratio for _, log_ratio in known)
             record.rest_seconds = rest_seconds
             self._judge(worker, record.evidence.with_running(shares), now)
             if host := self.hosts.shared(worker):
@@ -227,8 +229,8 @@ class SlowWorkers:
                 self._let_back(worker, self._slow[worker], now)
             self.changed = False
         for record in self._slow.values():
-            # By then others would have ended its next task.
-            if not record.rests and record.ratio > 1.0 + min(tasks_each, record.backup_ratio):
+            # By then others would have ended its next task, or would run a backup of it, which takes their time.
+            if not record.rests and record.ratio > min(1.0 + tasks_each, record.backup_ratio):
                 self._begin_rest(record, now)
         return frozenset(worker for worker, record in self._slow.items() if record.rests)
 

@@ -27,6 +27,8 @@ _LEAST_KNOWN = 8
 # Attempts that have run for less than this multiple of the typical duration say little.
 _OLD = 1.2
 _MOST_LOOKED_AT = 256
+# They are looked at so often in a typical duration, so that each costs no more than a few reports.
+_LOOK_EACH = 1 / 8
 
 
 class WorkingAttempt(Protocol):
@@ -62,7 +64,7 @@ class WorkerWatch[A: WorkingAttempt]:
         None before the first task that takes long enough.
     """
 
-    __slots__ = ("_attempts", "_sizes", "_slow_workers", "ranks")
+    __slots__ = ("_attempts", "_next_look", "_sizes", "_slow_workers", "ranks")
 
     def __init__(
         self, slow_workers: SlowWorkers, attempts: Mapping[int, A], sizes: TaskSizes | None
@@ -70,6 +72,7 @@ class WorkerWatch[A: WorkingAttempt]:
         self._slow_workers = slow_workers
         self._attempts = attempts
         self._sizes = sizes
+        self._next_look = 0.0
         self.ranks: DurationRanks | None = None
 
     def begin(self, typical_seconds: float) -> None:
@@ -118,8 +121,11 @@ class WorkerWatch[A: WorkingAttempt]:
     def look(self, now: float) -> None:
         """Take into account the attempts that have run for longer than is typical."""
         ranks, sizes = self.ranks, self._sizes
-        if ranks is None or ranks.known < _LEAST_KNOWN or not self._slow_workers.wants_ages:
+        if ranks is None or now < self._next_look or not self._slow_workers.wants_ages:
             return
+        if ranks.known < _LEAST_KNOWN:
+            return
+        self._next_look = now + _LOOK_EACH * ranks.typical_seconds
         least = _OLD * ranks.typical_seconds
         ages: dict[str, list[tuple[float, float]]] = {}
         old = takewhile(lambda a: now - a.started > least, self._attempts.values())
@@ -134,13 +140,14 @@ class WorkerWatch[A: WorkingAttempt]:
             rest = REST_TASKS * ranks.typical_seconds
             self._slow_workers.running(ages, rest_seconds=rest, now=now)
 
-    def _ages(self, now: float) -> Iterator[float]:
-        """Yield the ages of attempts that run, scaled to whole tasks, oldest first, but for those of suspects."""
-        sizes, suspects = self._sizes, self._slow_workers.suspects
+    def _ages(self, now: float) -> Iterator[tuple[float, str]]:
+        """Yield the ages of attempts, scaled to whole tasks, and their workers, oldest first; without suspects."""
+        sizes, suspects, hosts = self._sizes, self._slow_workers.suspects, self._slow_workers.hosts
         for attempt in self._attempts.values():
-            if now > attempt.started and attempt.worker not in suspects:
+            worker = attempt.worker
+            if now > attempt.started and worker not in suspects:
                 share = 1.0 if sizes is None else sizes.of(attempt.task)
-                yield (now - attempt.started) / share
+                yield (now - attempt.started) / share, hosts.shared(worker) or worker
 
 
 def rests_workers(rule: Rule) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -163,7 +163,7 @@ class ModelBackend:
         timer = self._running_loop.call_at(time, fire)
         self._timers.add(timer)
 
-    def take_worker(self) -> str | None:
+    def take_worker(self, apart_from: Container[str]) -> str | None:
         """Return an idle worker, or a new one, as long as there are slots."""
         if len(self._workers.busy) >= self.slots:
             return None

@@ -30,7 +30,7 @@ class Host:
             self.now, _, act, subject = heappop(self._heap)
             act(subject)
 
-    def take_worker(self):
+    def take_worker(self, apart_from):
         return self.free.pop() if self.free else None
 
     def release(self, worker, *, dead):

@@ -12,7 +12,7 @@ def shares(durations, *, workers, factors=None, tasks=None):
     """Run tasks on workers, each as soon as one is free; return the share of longer attempts of each, by worker."""
     running, found = {}, {}
     ranks = DurationRanks(
-        lambda now: sorted((now - since for since in running.values()), reverse=True)
+        lambda now: sorted(((now - s, str(w)) for w, s in running.items()), reverse=True)
     )
     left = iter(durations)
     ends = []
