@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from asyncexec.cli.invocation import Invocation
 from asyncexec.config.assignments import parse_pairs
-from asyncexec.observers import Progress
+from asyncexec.observers import History, Progress
 from asyncexec.plan.memory import format_bytes
 
 from .analysis import BASELINE_YEARS
@@ -75,6 +76,12 @@ def demo(
             "--scale", "-s", metavar="N", help="Repeat the grid N times: 6000 make 20 GB of input."
         ),
     ] = 1,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            "--history", metavar="DIR", help="Write every attempt of both runs to a folder."
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but where the results are.")
     ] = False,
@@ -101,13 +108,17 @@ def demo(
         work_dir=work_dir,
         scale=scale,
     )
-    observers: Sequence[Observer] = () if quiet else (Progress(),)
+    recorded = None if history is None else History(history)
+    chosen: tuple[Observer | None, ...] = (recorded, None if quiet else Progress())
+    observers = [observer for observer in chosen if observer is not None]
     report = asyncio.run(run_job(request, observers))
     console = Console(highlight=False)
     if not quiet:
         tell_figures(console, report)
         console.print()
     tell_results(console, report)
+    if recorded is not None:
+        tell_history(console, recorded)
 
 
 def tell_figures(console: Console, report: Report) -> None:
@@ -139,6 +150,15 @@ def tell_results(console: Console, report: Report) -> None:
         name = f"  {target.path.relative_to(root)}"
         table.add_row(name, shape_text(target.array.shape), f"{target.meaning}, {target.unit}")
     console.print(table)
+
+
+def tell_history(console: Console, history: History) -> None:
+    """Print where the runs are recorded, and what that is good for."""
+    console.print("[bold]Recorded[/bold]")
+    for folder in history.folders:
+        console.print(f"  {escape(str(folder))}", soft_wrap=True)
+    elsewhere = f"asyncexec simulate --history {shlex.quote(str(history.folders[-1]))} --workers 8"
+    console.print(f"how it would go on other workers: {escape(elsewhere)}", soft_wrap=True)
 
 
 def warming_text(report: Report) -> str:

@@ -1,6 +1,7 @@
 """The demo computes what plain NumPy computes, draws it, and tells what it took."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -109,3 +110,15 @@ def assert_as_expected(results, wanted):
         # Temperatures are near 300 K, where float32 has steps of 3e-5 K.
         tolerance = 1e-6 if "trend" in name else 5e-5
         np.testing.assert_allclose(stored[:], values, rtol=1e-5, atol=tolerance, err_msg=name)
+
+
+def test_its_runs_are_recorded_where_that_is_asked_for(tmp_path, capsys):
+    assert demo(tmp_path / "demo", "--quiet", "--history", str(tmp_path / "runs")) == 0
+    out = capsys.readouterr().out
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    assert all(str(folder) in out for folder in folders)
+    [command] = [line for line in out.splitlines() if "asyncexec simulate" in line]
+    arguments = shlex.split(command[command.index("asyncexec simulate") :])[1:]
+    assert main([*arguments, "--seeds", "1", "--quiet"]) == 0
+    assert "analysis" in capsys.readouterr().out
