@@ -16,10 +16,13 @@ from rich.console import Console
 from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_object, load_plan
 from asyncexec.cli.simulating.bar import simulation_bar
+from asyncexec.cli.simulating.explained import print_explanation
 from asyncexec.cli.simulating.report import print_result
 from asyncexec.config.assignments import assign_setting
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
+from asyncexec.simulation.explanation import explain_task
+from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.scenario import Scenario
 
 # The keys of a file that options stand for.
@@ -40,7 +43,7 @@ _KEYS = {
 }
 _PATH_HELP = (
     "A plan, workflow or array: [bold]package.module:name[/bold], file.py:name or flow.yaml; needs "
-    "--allow-import."
+    "--allow-import. Or the folder of a recorded run, as --history."
 )
 _DURATIONS_HELP = (
     "Durations of tasks (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; NAME=HOW for one stage. "
@@ -56,6 +59,9 @@ _NOISE_HELP = (
 _RULE_HELP = (
     "A straggler rule (off and two_phase): off, cubed, spark, late, two_phase, or all. May be given several times; "
     "the others are compared to the first."
+)
+_EXPLAIN_HELP = (
+    "With a history: why this task (STAGE:INDEX) got a backup or none; the run is replayed."
 )
 _SET_HELP = (
     "A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times."
@@ -95,6 +101,7 @@ def simulate(
     rule: Annotated[list[str] | None, _case("--rule -r NAME", _RULE_HELP)] = None,
     config: Annotated[Path | None, _case("--config -c FILE", "A TOML file with all settings.")] = None,
     settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
+    explain: Annotated[_Text, _output("--explain TASK", _EXPLAIN_HELP)] = None,
     seeds: Annotated[_Number, _output("--seeds N", "Number of seeds (3); all is simulated with each.")] = None,
     seed: Annotated[_Number, _output("--seed N", "The first seed (0); the same seed gives the same result.")] = None,
     as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.", callback=note_json)] = False,
@@ -112,10 +119,15 @@ def simulate(
     """
     invocation: Invocation = context.obj
     invocation.traceback = traceback
+    if plan is not None and history is None and Path(plan).is_dir():
+        plan, history = None, plan  # The folder of a run.
     values = (plan, history, stages, tasks, relation, durations, workers, price, slow, noise, rule,
               seeds, seed)  # fmt: skip
     options = zip(_KEYS, values, strict=True)
     given = {option: value for option, value in options if value is not None and value != []}
+    if explain is not None:
+        _explain(explain, given, beside=bool(config or settings or allow_import), as_json=as_json)
+        return
     with _options_named(given):
         scenario = Scenario.of(_tables(config, settings or (), given))
         if allow_import and not scenario.imports:
@@ -130,6 +142,21 @@ def simulate(
         typer.echo(json.dumps(result.as_json(), indent=2))
     else:
         print_result(Console(highlight=False), result)
+
+
+def _explain(task: str, given: Mapping[str, Any], *, beside: bool, as_json: bool) -> None:
+    """Print why a task of a recorded run got a backup or none."""
+    rules = given.get("--rule", [])
+    history = given.get("--history")
+    if history is None or beside or len(rules) > 1 or given.keys() - {"--history", "--rule"}:
+        raise OptionError(
+            "--explain takes a history (asyncexec simulate RUN --explain STAGE:INDEX), at most one --rule, and --json"
+        )
+    explained = explain_task(read_run(Path(history)), task, rule=rules[0] if rules else None)
+    if as_json:
+        typer.echo(json.dumps(explained.as_json(), indent=2))
+    else:
+        print_explanation(Console(highlight=False), explained)
 
 
 def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, Any]) -> Tables:

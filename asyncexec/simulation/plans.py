@@ -65,13 +65,14 @@ def model_stage(
     reads: tuple[Read, ...] = (),
     *,
     memory: Memory,
+    operation: str = "",
     idempotent: bool = True,
     holds_values: bool = False,
 ) -> Stage:
     """Return a stage that is only simulated: its kernel does nothing.
 
     It writes chunks (of one byte), so that the scheduler moves no values from stage to stage; with ``holds_values`` it
-    has values, for which late stages can wait.
+    has values, for which late stages can wait. Stages of one operation learn from each other how long tasks take.
     """
     one = tuple(1 for _ in shape)
     chunks = ChunkedOutput(
@@ -84,6 +85,7 @@ def model_stage(
         inputs=reads,
         outputs=() if holds_values else (chunks,),
         memory=memory,
+        operation=operation,
         idempotent=idempotent,
     )
 

@@ -107,6 +107,8 @@ class RecordedStage:
 
     attempts: Attempts
 
+    operation: str = ""
+
     waits_for: tuple[str, ...] = ()
     """Stages that had to be complete before the size of this one was known."""
 
@@ -165,6 +167,7 @@ class RecordedRun:
                 stage.shape,
                 stage.reads,
                 memory=Memory(projected_bytes=stage.projected_bytes),
+                operation=stage.operation or stage.name,
                 idempotent=stage.idempotent,
                 holds_values=stage.name in waited_for,
             )
@@ -362,6 +365,7 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
         completed=int(described["completed"]),
         resumed=int(described["resumed"]),
         attempts=attempts,
+        operation=str(described.get("operation", "")),
         waits_for=tuple(map(str, described.get("waits_for", ()))),
         late=bool(described.get("late", False)),
     )

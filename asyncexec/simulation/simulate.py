@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import count
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +51,7 @@ def simulate(
     bars: bool = False,
     observers: Iterable[Observer] = (),
     on_start: Callable[[Callable[[], float]], object] | None = None,
+    on_event: Callable[[Run, float], object] | None = None,
 ) -> Simulated:
     """Return how a run of ``plan`` would go on ``cluster``, decided by the scheduler that runs plans.
 
@@ -85,6 +87,8 @@ def simulate(
     on_start : callable, optional
         Called before the clock starts, with a function that returns (in any thread, at any time) the share of all tasks
         that is complete.
+    on_event : callable, optional
+        Called with the scheduler's run, to look at, and the time, whenever anything may have changed.
 
     Raises
     ------
@@ -117,6 +121,8 @@ def simulate(
         size=backend.size,
         avoid=backend.avoid if cluster.avoids else None,
     )
+    if on_event is not None:
+        backend.watch = partial(on_event, run)
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
         on_start(lambda: _total(run, "completed") / whole.tasks if whole.tasks else 1.0)

@@ -38,7 +38,17 @@ _EPOCH = 1.0
 
 
 class VirtualBackend:
-    """The host of the model workers of a :class:`Cluster`; ``now`` is its clock, in seconds since the run started."""
+    """The host of the model workers of a :class:`Cluster`.
+
+    Attributes
+    ----------
+    now : float
+        Its clock, in seconds since the run started.
+    dispatch : Dispatch or None
+        Decides everything; set before the run.
+    watch : callable or None
+        Called with the time whenever anything may have changed.
+    """
 
     def __init__(
         self, plan: Plan, cluster: Cluster, draws: Draws, *, seed: int, bars: bool = False
@@ -46,6 +56,7 @@ class VirtualBackend:
         self.now = 0.0
         self.events = 0
         self.dispatch: Dispatch | None = None
+        self.watch: Callable[[float], object] | None = None
         self.cluster = cluster
         self.trace = Trace(cluster, keeps_bars=bars)
         self._draws = draws
@@ -138,7 +149,10 @@ class VirtualBackend:
         if dispatch is None:
             raise UsageError("a VirtualBackend runs under a Dispatch: set its attribute first")
         heap = self._heap
+        watch = self.watch
         while not finished():
+            if watch is not None:
+                watch(self.now)
             if self._reports:
                 reports, self._reports = self._reports, []
                 dispatch.take_in(reports, self.now)

@@ -147,22 +147,22 @@ def what_if(
     measured = measured_cluster(run, workers, overheads)
     changes = dict(cluster) if isinstance(cluster, Mapping) else _changes(cluster)
     ends = [0] if all(part.known for part in stages.values()) else [0, 1]
-    as_it_was = Case(
+    case = Case(
         plan=run.to_plan(),
         cluster=Cluster(**measured),
         durations=1.0,
         retry=retry,
         timeout=timeout,
     )
-    here = [_with_causes(as_it_was, stages, end) for end in ends]
-    there = [replace(case, cluster=Cluster(**measured | changes)) for case in here]
+    here = [_with_causes(case, stages, end) for end in ends]
+    there = [replace(end, cluster=Cluster(**measured | changes)) for end in here]
     return WhatIf(
         run=run,
         stages=stages,
         workers=workers,
         overheads=overheads,
-        here=_together([compare(case, [_as_it_was(run)], seeds, on_run=on_run) for case in here]),
-        there=_together([compare(case, variants, seeds, on_run=on_run) for case in there]),
+        here=_together([compare(end, [as_it_was(run)], seeds, on_run=on_run) for end in here]),
+        there=_together([compare(end, variants, seeds, on_run=on_run) for end in there]),
         changes=Cluster(**{"workers": run.slots} | changes),
         others=len(others),
     )
@@ -195,7 +195,8 @@ def _with_causes(case: Case, stages: Mapping[str, Separated], end: int) -> Case:
     )
 
 
-def _as_it_was(run: RecordedRun) -> Variant:
+def as_it_was(run: RecordedRun) -> Variant:
+    """Return the rule and the order of stages that ``run`` had."""
     rule = run.figures.straggler
     known = rule in RULE_NAMES
     return Variant(rule if known else "two_phase" if run.backups else "off", run.figures.barriers)

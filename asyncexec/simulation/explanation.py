@@ -1,0 +1,303 @@
+"""The reasons for a backup of a task of a recorded run, or for none: the run is replayed, and the rule decides again.
+
+Every attempt is replayed with the time that it took; the scheduler, its rule and its figures are those of real runs. So
+the rule is asked at the same moments as it was, as far as starts are where they were.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncexec.config.fields import nearest
+from asyncexec.errors import OptionError
+from asyncexec.events.records import AttemptEnded, BackupStarted
+from asyncexec.plan.box import ravel
+from asyncexec.simulation.as_json import attributes
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.durations import ByTask
+from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.noise_function import SimulatedAttempt
+from asyncexec.simulation.overheads import overheads_of
+from asyncexec.simulation.simulate import simulate
+from asyncexec.simulation.what_if import as_it_was, measured_cluster
+from asyncexec.simulation.worker_causes import WorkerCauses
+
+if TYPE_CHECKING:
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.scheduler.run import Run
+    from asyncexec.simulation.recorded import RecordedRun, RecordedStage
+    from asyncexec.straggler.statistics import DurationStatistics
+
+# An attempt that was stopped would have run on: for how long is not known, but not for ever.
+_RUNS_ON = 2.0
+_QUANTILES = np.linspace(0.0025, 0.9975, 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAttempt:
+    """An attempt of the task as it was; times are seconds since the run started."""
+
+    number: int
+    backup: bool
+    worker: str
+    started: float
+    seconds: float
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """A moment at which the rule decided about the stage while the task ran; times are seconds."""
+
+    at: float
+    """Since the run started."""
+
+    until: float
+    """The last moment in a row with the same answer."""
+
+    checks: int
+    """The number of moments from one to the other; the figures are those of the first."""
+
+    age_seconds: float
+    """Since the newest attempt of the task started."""
+
+    slow_age_seconds: float | None
+    """The age beyond which tasks got a backup; None if none did."""
+
+    remaining_seconds: float | None
+    """The time that the attempt was expected to take from there, by attempts of the stage that took longer; None if
+    none did."""
+
+    copy_seconds: float | None
+    """The time that a backup was expected to take: the mean of the attempts so far."""
+
+    attempts: int
+    """The attempts of the task that ran,"""
+
+    copies: int
+    """and how many may run at once."""
+
+    running_backups: int
+    """The backups of the stage that ran,"""
+
+    backups: int
+    """and how many may run at once: the budget."""
+
+    ground: str
+    verdict: str
+    started: bool
+    """True if a backup of the task was started at this moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskExplanation:
+    """The answers of a rule about one task of a recorded run."""
+
+    stage: str
+    task: int
+    rule: str
+    recorded: tuple[RecordedAttempt, ...]
+    considered: tuple[Considered, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything in plain types."""
+        return {
+            **attributes(self, "stage", "task", "rule"),
+            "recorded": [attributes(each) for each in self.recorded],
+            "considered": [attributes(each) for each in self.considered],
+        }
+
+
+def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> TaskExplanation:
+    """Return when and why the rule decided for or against a backup of a task.
+
+    Parameters
+    ----------
+    run : RecordedRun
+    task : str
+        ``STAGE:INDEX``; the index is flat, or one number for each axis (``mean:3,0``). Where there is one stage, its
+        name can be left out.
+    rule : str, optional
+        The name of a straggler rule; by default that of the run.
+
+    Raises
+    ------
+    OptionError
+        If there is no such task, or nothing of its stage was measured.
+    """
+    stage, index = _found(run, task)
+    variant = as_it_was(run)
+    probe = _Probe(stage.name, index)
+    measured = measured_cluster(run, WorkerCauses(), overheads_of(run))
+    chosen = rule or variant.rule
+    simulate(
+        run.to_plan(),
+        Cluster(**measured),
+        durations={each.name: ByTask(_typical(each)) for each in run.stages},
+        noise={each.name: Noise(function=_Recorded.of(each)) for each in run.stages},
+        straggler=chosen,
+        barriers=variant.barriers,
+        observers=[probe],
+        on_event=probe.look,
+    )
+    return TaskExplanation(
+        stage=stage.name,
+        task=index,
+        rule=chosen,
+        recorded=_recorded(stage, index),
+        considered=tuple(probe.considered),
+    )
+
+
+def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
+    """Return the stage and the flat index of a task as it is spelled."""
+    name, _, place = task.rpartition(":")
+    stages = {stage.name: stage for stage in run.stages}
+    if not name and len(stages) == 1 and task[:1].isdigit():
+        name = next(iter(stages))
+    if name not in stages:
+        near = nearest(name or task, stages)
+        hint = f"did you mean {f'{near[0]}:{place}'!r}? " if near else ""
+        raise OptionError(
+            f"--explain {task}: the run has no stage {name or task!r}: {hint}write STAGE:INDEX; the stages are "
+            f"{', '.join(stages)}"
+        )
+    stage = stages[name]
+    axes = tuple(int(n) if n.strip().isdigit() else -1 for n in place.split(","))
+    inside = len(axes) == len(stage.shape) and all(
+        0 <= n < length for n, length in zip(axes, stage.shape, strict=True)
+    )
+    if inside:
+        return stage, ravel(axes, stage.shape)
+    if len(axes) == 1 and 0 <= axes[0] < stage.tasks:
+        return stage, axes[0]
+    last = max(0, stage.tasks - 1)
+    close = min(max(axes[0], 0), last) if len(axes) == 1 else last
+    raise OptionError(
+        f"--explain {task}: stage {name!r} (shape {stage.shape}) has tasks 0 to {last:,}, not {place!r}: did you "
+        f"mean '{name}:{close}'?"
+    )
+
+
+def _typical(stage: RecordedStage) -> Sequence[float]:
+    if not stage.measured:
+        raise OptionError(
+            f"the history holds no attempt of stage {stage.name!r} that succeeded, so it cannot be replayed: take the "
+            f"history of a run that got further"
+        )
+    return [float(np.median(stage.attempts.seconds[stage.attempts.succeeded]))]
+
+
+def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
+    own = stage.attempts.where(stage.attempts.task == index)
+    return tuple(
+        RecordedAttempt(
+            number=int(own.number[place]),
+            backup=bool(own.backup[place]),
+            worker=str(own.worker[place]),
+            started=float(own.started[place]),
+            seconds=float(own.seconds[place]),
+            status=str(own.status[place]),
+        )
+        for place in np.argsort(own.started, kind="stable").tolist()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A noise function: attempts take what they took; those that were not in the run what is typical."""
+
+    seconds: dict[tuple[int, int], float]
+
+    @classmethod
+    def of(cls, stage: RecordedStage) -> _Recorded:
+        attempts = stage.attempts
+        known = np.where(attempts.succeeded, 1.0, _RUNS_ON) * attempts.seconds
+        order = np.lexsort((attempts.started, attempts.task))
+        starts: dict[int, int] = {}
+        found: dict[tuple[int, int], float] = {}
+        for place in order.tolist():
+            task = int(attempts.task[place])
+            starts[task] = starts.get(task, 0) + 1
+            found[task, starts[task]] = float(known[place])
+        return cls(found)
+
+    def __call__(self, attempt: SimulatedAttempt) -> float:
+        return self.seconds.get((attempt.task, attempt.number), attempt.seconds)
+
+
+@dataclass(slots=True)
+class _Probe:
+    """Looks at the stage's monitor whenever the rule has decided, and follows the stage's backups as an observer."""
+
+    stage: str
+    task: int
+    considered: list[Considered] = field(default_factory=list[Considered])
+    running_backups: int = 0
+    _checked_at: float = -math.inf
+    _started_at: float = -math.inf
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        for event in events:
+            if isinstance(event, BackupStarted) and event.attempt.stage == self.stage:
+                self.running_backups += 1
+                if event.attempt.task == self.task and self.considered:
+                    last = self.considered[-1]
+                    self.considered[-1] = replace(last, started=True, verdict="it gets a backup")
+            elif isinstance(event, AttemptEnded) and event.attempt.stage == self.stage:
+                self.running_backups -= event.attempt.backup
+
+    def look(self, run: Run, now: float) -> None:
+        stage = next((each for each in run.stages if each.name == self.stage), None)
+        monitor = getattr(stage, "monitor", None)
+        if monitor is None or monitor.decision is None or monitor.checked_at <= self._checked_at:
+            return
+        self._checked_at = monitor.checked_at
+        own = [each for each in monitor.attempts.values() if each.task == self.task]
+        if not own:
+            return
+        newest = max(own, key=lambda each: each.id)
+        decision = monitor.decision
+        age = now - newest.started
+        remaining, copy = _expected(monitor.known_durations, age)
+        self._add(
+            Considered(
+                at=now,
+                until=now,
+                checks=1,
+                age_seconds=age,
+                slow_age_seconds=decision.age_seconds,
+                remaining_seconds=remaining,
+                copy_seconds=copy,
+                attempts=len(own),
+                copies=decision.copies,
+                running_backups=self.running_backups,
+                backups=decision.backups,
+                ground=str(decision.ground),
+                verdict=str(monitor.verdict(newest, now)),
+                started=False,
+            )
+        )
+
+    def _add(self, found: Considered) -> None:
+        """Add a moment, to the one before if the answer is the same."""
+        last = self.considered[-1] if self.considered else None
+        same = ("ground", "verdict", "attempts", "started")
+        if last is not None and all(getattr(last, n) == getattr(found, n) for n in same):
+            self.considered[-1] = replace(last, until=found.at, checks=last.checks + 1)
+        else:
+            self.considered.append(found)
+
+
+def _expected(known: DurationStatistics, age: float) -> tuple[float | None, float | None]:
+    """Return the expected time that an attempt of this age still takes, and that of a new one; None if not known."""
+    if not known.count:
+        return None, None
+    seconds = np.array([known.quantile(float(q)) for q in _QUANTILES])
+    longer = seconds[seconds > age]
+    return float(longer.mean() - age) if len(longer) else None, known.mean_seconds
