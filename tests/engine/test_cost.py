@@ -5,6 +5,7 @@ before raising them.
 """
 
 import threading
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -73,3 +74,23 @@ async def test_a_further_chunk_takes_few_calls(engine, tmp_path):
     # How many chunks go in one batch depends on how long they take: what a batch takes is left out.
     each = {name: n // 100 for name, n in (more - some).items() if n >= 100}
     assert sum(each.values()) <= 48, each
+
+
+async def most_held(engine, tasks):
+    """The most bytes that the driver holds at once while so many tasks give their items back."""
+    plan = ax.Plan.map(int, range(tasks))
+    tracemalloc.start()
+    try:
+        await engine.execute(plan)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+async def test_a_million_tasks_that_do_nothing_take_less_than_64_mb_of_the_driver(executor):
+    async with ax.Engine(executor, executor_options={"max_workers": 2}) as engine:
+        await most_held(engine, 1_000)
+        some, more = [await most_held(engine, tasks) for tasks in (5_000, 25_000)]
+    # Of these, the list of the results and its integers take 40.
+    assert (more - some) / 20_000 < 62, (some, more)

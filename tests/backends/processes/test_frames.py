@@ -1,6 +1,9 @@
 """What workers send is cut into frames and rows again, however it arrives."""
 
+import pickle
+
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from asyncexec.backends.processes import frames
@@ -85,3 +88,31 @@ def test_only_what_never_started_counts_as_passed_over():
         False,
         False,
     ]
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=6)
+
+
+def taken(value):
+    data = pickle.dumps(value, protocol=5)
+    (row,) = frames.rows(table(outcome(value=data)), memoryview(data))
+    return row.value
+
+
+@given(value=VALUES)
+def test_a_value_is_what_was_sent_whether_it_is_looked_into_or_not(value):
+    got = taken(value)
+    same = pickle.loads(got.data) if type(got) is Encoded else got
+    assert type(same) is type(value)
+    assert pickle.dumps(same, protocol=5) == pickle.dumps(value, protocol=5)
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0, 255, 256, 65535, 65536, -1, -(2**31), 0.5])
+def test_small_numbers_are_kept_as_such_as_their_pickles_take_more_room(value):
+    assert type(taken(value)) is type(value)
+
+
+@pytest.mark.parametrize("value", [(1,), (1, 2), [0.5], "K", b"N", 2**31, 2**80])
+def test_all_else_is_passed_on_unopened(value):
+    assert type(taken(value)) is Encoded
