@@ -16,6 +16,7 @@ from benchmarks.cases import (
     noop_threads,
     scheduler_throughput,
     small_compute,
+    wide_arrays,
     workflow_overhead,
 )
 
@@ -36,6 +37,7 @@ ALL: dict[str, Case] = {
         *array_functions.CASES,
         *codecs.CASES,
         array_planning.CASE,
+        wide_arrays.CASE,
         *cubed_on_asyncexec.CASES,
     )
 }
