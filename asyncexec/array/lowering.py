@@ -18,6 +18,7 @@ from asyncexec.array.optimizer import reductions
 from asyncexec.array.optimizer.choice import SHARED_READS
 from asyncexec.array.optimizer.rewriting import rewrite
 from asyncexec.array.outputs import OutputOf
+from asyncexec.array.overlap_notes import overlap_notes
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
 from asyncexec.array.session_writes import (
     SessionPlace,
@@ -215,6 +216,7 @@ class _Lowering:
         reads = [
             self._read(node, access, found) for node, access in builder.reads if node in self.names
         ]
+        memory = self.limit.memory(found)
         stage = Stage(
             name=name,
             kernel=builder.kernel(self.spec.module),
@@ -224,8 +226,12 @@ class _Lowering:
             # What is written into a session is a value: the fork that a task has written into.
             outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
             operation=operation,
-            notes=(*_notes(found, operation, self.spec), *self._module_notes(builder)),
-            memory=self.limit.memory(found),
+            notes=(
+                *_notes(found, operation, self.spec),
+                *self._module_notes(builder),
+                *overlap_notes(self.blocks[name], memory, self.spec),
+            ),
+            memory=memory,
             identity=SourceIdentity(
                 tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
                 self.found,

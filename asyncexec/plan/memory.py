@@ -93,3 +93,13 @@ class Memory:
         if self.allowed_bytes is None or needs <= 0:
             return self.chunk_bytes
         return max(0, self.chunk_bytes * (self.allowed_bytes - self.reserved_bytes) // needs)
+
+    def at_once(self, limit: int) -> int | None:
+        """Return how many tasks of one process fit in ``limit`` bytes together; None where nobody said what they need.
+
+        >>> from asyncexec.plan.memory import Memory
+        >>> Memory(projected_bytes=300, reserved_bytes=100).at_once(900)
+        4
+        """
+        data = self.projected_bytes - self.reserved_bytes
+        return None if data <= 0 else (limit - self.reserved_bytes) // data

@@ -49,7 +49,5 @@ def share_bytes(memory: Memory, width: int) -> int:
 def _fitting(memory: Memory, worker_bytes: int | None, wanted: int) -> int:
     """Return how many tasks fit in the memory of a worker, up to ``wanted``."""
     limits = [limit for limit in (memory.allowed_bytes, worker_bytes) if limit is not None]
-    data = memory.projected_bytes - memory.reserved_bytes
-    if not limits or data <= 0:
-        return wanted
-    return (min(limits) - memory.reserved_bytes) // data
+    fitting = memory.at_once(min(limits)) if limits else None
+    return wanted if fitting is None else fitting

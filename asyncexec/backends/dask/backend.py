@@ -79,6 +79,7 @@ class DaskBackend(ClusterBackend):
         loss_seconds=1.0,
         native_retry=NATIVE_RETRY,
         call_seconds=0.01,
+        overlaps=True,
     )
 
     @takes_options(DaskOptions)
