@@ -1,4 +1,4 @@
-"""What a plan says of stages whose arrays are in stores elsewhere: how many of their tasks load and save at once."""
+"""Notes on stages whose arrays are in stores elsewhere: how many of their tasks load and save at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def overlap_notes(io: BlockIO, memory: Memory, spec: Spec) -> tuple[str, ...]:
     """Return a sentence on the width of the input and output of a stage; none where all is on this machine."""
-    arrays = [each.array for each in (*io.sources, *io.targets)]
+    arrays = [*(source.array for source in io.sources), *(target.array for target in io.targets)]
     places = {array.location for array in arrays if isinstance(array, StoredArray)}
     own = {place for place in places if place.run_scoped}
     if own and spec.work_dir is not None:

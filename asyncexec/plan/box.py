@@ -136,3 +136,19 @@ def union_over(span: Span, each: Callable[[int], Span]) -> Span:
     if len(span) == 1:
         return each(span[0])
     return union(each(i) for i in span)
+
+
+def next_index(index: Index, shape: Shape) -> Index | None:
+    """Return the index after ``index`` in row-major order; None after the last.
+
+    >>> from asyncexec.plan.box import next_index
+    >>> next_index((0, 2), (2, 3)), next_index((1, 2), (2, 3))
+    ((1, 0), None)
+    """
+    found = list(index)
+    for axis in reversed(range(len(shape))):
+        found[axis] += 1
+        if found[axis] < shape[axis]:
+            return tuple(found)
+        found[axis] = 0
+    return None

@@ -146,11 +146,13 @@ async def _computed(
     """Return what the kernel returns, the bytes read for it, and the seconds that it was called for, with waits."""
     kernel, io, read = program.kernel, program.io, 0
     if io is not None and hasattr(kernel, "pieces"):
-        from asyncexec.worker.pieces import (
+        from asyncexec.worker.awaited_pieces import (
             taken_in_turn,
         )  # Most kernels take all of their input at once.
 
-        return await taken_in_turn(kernel, index, partial(_loaded, io, in_thread=threads), call)
+        load = partial(_loaded, io, in_thread=threads)
+        ahead = getattr(io, "reads_ahead", False)
+        return await taken_in_turn(kernel, index, load, call, ahead=ahead)
     inputs: Any
     if io is None:
         inputs = await _decoded(tuple(spec.inputs), program.values) if spec.inputs else ()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from asyncexec.plan.box import Index
     from asyncexec.plan.stage import TaskIO
@@ -33,11 +31,17 @@ class LoadedPieces:
         self.read_bytes = 0
         self._pieces = kernel.pieces(index)
         self._load = io.load
+        self._announce: Callable[[Index], object] | None = getattr(io, "announce", None)
 
     def __iter__(self) -> Iterator[tuple[Index, tuple[Any, ...]]]:
-        """Read one piece after another."""
-        for piece in self._pieces:
+        """Read one piece after another; the next one is announced, for its files to be fetched meanwhile."""
+        announce = self._announce
+        following = next(self._pieces, None)
+        while (piece := following) is not None:
             inputs, read = self._load(piece)
+            following = next(self._pieces, None)
+            if announce is not None and following is not None:
+                announce(following)
             self.read_bytes += read
             yield piece, inputs
             del inputs  # which the kernel has let go of, too
@@ -51,28 +55,3 @@ def in_pieces(kernel: Any, io: TaskIO) -> Callable[[Index], tuple[Any, int]]:
         return kernel(index, pieces), pieces.read_bytes
 
     return compute
-
-
-async def taken_in_turn(
-    kernel: Any,
-    index: Index,
-    load: Callable[[Index], Awaitable[tuple[tuple[Any, ...], int]]],
-    call: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> tuple[Any, int, float]:
-    """Return what a task puts out, the bytes that it has read, and the seconds in which it has computed.
-
-    ``kernel`` is a :class:`~asyncexec.plan.stage.PiecewiseKernel`; ``call`` computes, while others load.
-    """
-    held: Any = None
-    total, computing = 0, 0.0
-    for piece in kernel.pieces(index):
-        inputs, read = await load(piece)
-        total += read
-        taking = partial(kernel.take, held, piece, *inputs)
-        del inputs
-        held = None
-        began = time.perf_counter()
-        held = await call(taking)
-        computing += time.perf_counter() - began
-        del taking
-    return await call(partial(kernel.finish, index, held)), total, computing

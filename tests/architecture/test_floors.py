@@ -98,7 +98,7 @@ ON_USE = {
     ): "few tasks take their input piece by piece, and workers load what they need",
     (
         "asyncexec.worker.awaited_attempt",
-        "asyncexec.worker.pieces",
+        "asyncexec.worker.awaited_pieces",
     ): "the same",
     (
         "asyncexec.engine.run_steps",
@@ -146,9 +146,13 @@ ON_USE = {
         "asyncexec.storage.places.request_errors",
     ): "only for requests that fail",
     (
-        "asyncexec.storage.chunks.block_io",
+        "asyncexec.storage.chunks.awaited_opening",
         "asyncexec.storage.places.request_budget",
     ): "it needs asyncio, which is dear",
+    (
+        "asyncexec.storage.chunks.block_io",
+        "asyncexec.storage.chunks.request_loop",
+    ): "brings asyncio, and most tasks read files",
     (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.chunks.array_parts",

@@ -57,6 +57,7 @@ asyncexec.storage.places
 asyncexec.storage.chunks.access
 asyncexec.storage.chunks.array_traits
 asyncexec.storage.chunks.arrays
+asyncexec.storage.chunks.awaited_opening
 asyncexec.storage.chunks.block_io
 asyncexec.storage.chunks.buffers
 asyncexec.storage.chunks.chunk_codec

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
 from asyncexec.plan.access_map import Needed, ReadRegion
+from asyncexec.plan.box import next_index
 from asyncexec.plan.masked import unmasked
-from asyncexec.storage.chunks.access import OPENED_LIMIT, opened
+from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.awaited_opening import all_of, aopened
 from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
 from asyncexec.storage.chunks.codec_libraries import codec_words
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.pieces import Pieces
     from asyncexec.plan.stage import InThread
-    from asyncexec.storage.chunks.opened_chunks import Chunks
+    from asyncexec.storage.chunks.block_protocols import Readable, Selection, Writable
 
 
 type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]
@@ -35,45 +35,6 @@ type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]
 
 MOST_REQUESTS = 64
 """The requests to stores elsewhere that one process has in flight, unless somebody says another number."""
-
-
-class Selection(Protocol):
-    """The part of an array that each task reads, as a function of its index; small and picklable."""
-
-    def __call__(self, index: Index) -> Region:
-        """Return the region that the task at ``index`` reads: a slice or positions for each axis of the array."""
-        ...
-
-
-class Readable(Protocol):
-    """An array in memory, or in a tier, that blocks are read from."""
-
-    @property
-    def shape(self) -> Shape:
-        """The array's shape."""
-        ...
-
-    @property
-    def numpy_dtype(self) -> np.dtype[Any]:
-        """The element type."""
-        ...
-
-    def read(self, region: Region) -> np.ndarray:
-        """Return what ``region`` takes, read-only."""
-        ...
-
-
-class Writable(Readable, Protocol):
-    """An array in a tier that blocks are written to."""
-
-    @property
-    def ref(self) -> StoredArray:
-        """The array it stands for."""
-        ...
-
-    def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
-        """Write ``block`` to ``region``."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,18 +160,37 @@ class BlockIO:
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
+        numbers = self._needed(index)
+        if self.reads_ahead and len(numbers) > 1:
+            return self._load_at_once(index)
         if self._reuses:
             BUFFERS.begin(self)
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
-        for number in self._needed(index):
+        for number in numbers:
             source = self.sources[number]
             array = source.array
             readable = opened(array) if isinstance(array, StoredArray) else array
             block = readable.read(source.select(index))
             total += block.nbytes
             inputs[number] = block
+        if self._reuses and self._grid is not None and (after := next_index(index, self._grid)):
+            self.announce(after)  # Likely to be the next task, here or on another worker.
         return tuple(inputs), total
+
+    def announce(self, index: Index) -> None:
+        """Have the system fetch the files that :meth:`load` reads for ``index``, where they are large."""
+        if not self._reuses:
+            return
+        for number in self._needed(index):
+            source = self.sources[number]
+            if (
+                isinstance(source.array, StoredArray)
+                and source.array.location.local_path is not None
+            ):
+                fetch = getattr(opened(source.array), "announce", None)
+                if fetch is not None:
+                    fetch(source.select(index))
 
     def save(self, index: Index, result: Any) -> int:
         """Write the task's blocks, each chunk whole or not at all; return their size in bytes (uncompressed).
@@ -235,7 +215,7 @@ class BlockIO:
         reads = [self._aread(self.sources[number], index, in_thread) for number in numbers]
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
-        for number, block in zip(numbers, await _all_of(reads), strict=True):
+        for number, block in zip(numbers, await all_of(reads), strict=True):
             total += block.nbytes
             inputs[number] = block
         return tuple(inputs), total
@@ -244,7 +224,7 @@ class BlockIO:
         """Do what :meth:`save` does, without blocking the event loop; the outputs are written at the same time."""
         parts = self._parts(index, result)
         del result
-        await _all_of([self._awrite(part, in_thread) for part in parts])
+        await all_of([self._awrite(part, in_thread) for part in parts])
         return sum(block.nbytes for _, _, block in parts)
 
     def nbytes(self, index: Index) -> int:
@@ -281,6 +261,33 @@ class BlockIO:
         return Needed([s.access if isinstance(s, ReadRegion) else None for s in selections])
 
     @cached_property
+    def reads_ahead(self) -> bool:
+        """True where all that is read is in stores elsewhere, and what passes while it is read has room for more.
+
+        The projected memory counts twice what is read there, as Zarr holds it so.
+        """
+        arrays = [s.array for s in self.sources]
+        return bool(arrays) and all(
+            isinstance(a, StoredArray) and a.location.is_elsewhere for a in arrays
+        )
+
+    def _load_at_once(self, index: Index) -> tuple[tuple[Any, ...], int]:
+        """Load the inputs for the task by requests that are under way at the same time."""
+        import asyncio  # noqa: PLC0415 - workers that await nothing need none
+
+        from asyncexec.storage.chunks.request_loop import run_on_loop  # noqa: PLC0415 - the same
+
+        return next(run_on_loop([self.aload(index, asyncio.to_thread)], 1))
+
+    @cached_property
+    def _grid(self) -> Shape | None:
+        """The grid of tasks, made of the blocks that they write; None where these are no grid."""
+        if not self.targets or self.targets[0].access is not None or self.pieces is not None:
+            return None
+        along = zip(self.targets[0].shape, self.targets[0].block, strict=True)
+        return tuple([-(-n // block) for n, block in along])
+
+    @cached_property
     def _reuses(self) -> bool:
         """True where chunks are large, so that they are read into memory that is used again."""
         arrays = [s.array for s in self.sources if isinstance(s.array, StoredArray)]
@@ -302,14 +309,14 @@ class BlockIO:
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
         array, region = source.array, source.select(index)
         if isinstance(array, StoredArray):
-            return await (await _aopened(array, self.most_requests, in_thread)).aread(region)
+            return await (await aopened(array, self.most_requests, in_thread)).aread(region)
         return array.read(region)
 
     async def _awrite(self, part: Part, in_thread: InThread) -> None:
         target, region, block = part
         array = target.array
         if isinstance(array, StoredArray):
-            chunks = await _aopened(array, self.most_requests, in_thread)
+            chunks = await aopened(array, self.most_requests, in_thread)
             await chunks.awrite(region, block)
         else:
             await in_thread(array.write, region, block)
@@ -354,43 +361,6 @@ class BlockIO:
 
     def _task(self, index: Index) -> str:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
-
-
-_OPENED: set[tuple[StoredArray, int, int]] = set()
-_OPENING = threading.Lock()
-
-
-async def _aopened(array: StoredArray, requests: int, in_thread: InThread) -> Chunks:
-    """Return an opened array; it is opened in a thread, by one of those that need it, where it may not be yet."""
-    key = array, requests, os.getpid()
-    if key in _OPENED:
-        return opened(array)
-    chunks: Chunks = await in_thread(_opened_once, array, requests)
-    if len(_OPENED) >= OPENED_LIMIT:
-        _OPENED.clear()
-    _OPENED.add(key)
-    return chunks
-
-
-def _opened_once(array: StoredArray, requests: int) -> Chunks:
-    from asyncexec.storage.places.request_budget import shared_budget  # noqa: PLC0415 - brings asyncio, as above
-
-    shared_budget().widen(requests)
-    with _OPENING:
-        return opened(array)
-
-
-async def _all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return what ``calls`` return; what one of them raises, when all have ended."""
-    if len(calls) == 1:
-        return [await calls[0]]
-    import asyncio  # noqa: PLC0415 - workers that await nothing need none
-
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    for each in found:
-        if isinstance(each, BaseException):
-            raise each
-    return [each for each in found if not isinstance(each, BaseException)]
 
 
 # The old names.

@@ -56,7 +56,12 @@ class ChunkCodec:
         if self.has_checksum:
             data = self._checked(data, chunk, path)
         if self._codec is not None:
-            data = self._decompressed(data, chunk, path)
+            try:
+                declared = self._declared
+                data = self._decompressed(data, declared) if declared else self._codec.decode(data)
+            except Exception as error:
+                raise self.corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
+            data = data if isinstance(data, bytes) else memoryview(data).cast("B")
         if len(data) != self.chunk_bytes:
             raise self.corrupt(
                 chunk, path, f"it holds {len(data)} bytes of data instead of {self.chunk_bytes}"
@@ -108,16 +113,13 @@ class ChunkCodec:
             raise self.corrupt(chunk, path, "its checksum does not match")
         return memoryview(data)[:size]
 
-    def _decompressed(self, data: Any, chunk: Index, path: str) -> Any:
-        try:
-            if self._declared is not None and self._declared(data) == self.chunk_bytes:
-                block = BUFFERS.take(self.chunk_bytes)
-                self._codec.decode(data, block)
-                return read_only(block)
-            decoded = self._codec.decode(data)
-        except Exception as error:
-            raise self.corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
-        return decoded if isinstance(decoded, bytes) else memoryview(decoded).cast("B")
+    def _decompressed(self, data: Any, declared: Callable[[Any], int | None]) -> Any:
+        """Return ``data`` decoded, in memory that is used again where it says that it is one chunk."""
+        if declared(data) != self.chunk_bytes:
+            return self._codec.decode(data)
+        block = BUFFERS.take(self.chunk_bytes)
+        self._codec.decode(data, block)
+        return read_only(block)
 
 
 def _frame_bytes(data: Any) -> int | None:

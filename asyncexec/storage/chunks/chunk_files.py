@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import uuid
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 
 PARTIAL = ".asyncexec-partial"
 """The folder in an array for chunks that are being written; on the same file system, so that a rename is atomic."""
+
+_FETCH = getattr(os, "posix_fadvise", None)  # Not on every system.
+_MOST_ANNOUNCED = 8
+"""The files of one task that the system is asked for ahead; the first of many is what is waited for."""
 
 
 class ChunkFiles:
@@ -90,6 +94,25 @@ class ChunkFiles:
             part = block[(*[piece.in_result for piece in combination], ...)]
             self._store(tuple([piece.chunk for piece in combination]), self._codec.encoded(part))
 
+    def announce(self, region: Region) -> None:
+        """Have the system fetch the files of ``region`` from the disk, for :meth:`read` to find them in memory."""
+        if _FETCH is None:
+            return
+        pieces = [
+            chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
+        ]
+        for combination in islice(product(*pieces), _MOST_ANNOUNCED):
+            try:
+                descriptor = os.open(self.path(tuple([p.chunk for p in combination])), os.O_RDONLY)
+            except OSError:  # Which reading it will tell of.
+                return
+            try:
+                _FETCH(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            except OSError:
+                return
+            finally:
+                os.close(descriptor)
+
     async def aread(self, region: Region) -> np.ndarray:
         """Do what :meth:`read` does, without blocking the event loop."""
         import asyncio  # noqa: PLC0415 - dear, and most workers await nothing
@@ -123,7 +146,9 @@ class ChunkFiles:
         return out
 
     def _decoded(self, chunk: Index) -> np.ndarray:
-        path = self.path(chunk)
+        # As `path` has it, without a call.
+        name = f"{self._prefix}{self._separator.join(map(str, chunk))}" if chunk else self._only
+        path = f"{self._root}/{name}"
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one object less for every chunk
                 data: Any = _read_again(file) if self._is_large else file.readall()
@@ -144,7 +169,8 @@ class ChunkFiles:
             raise
 
     def _store(self, chunk: Index, data: Any) -> None:
-        path = self.path(chunk)
+        name = f"{self._prefix}{self._separator.join(map(str, chunk))}" if chunk else self._only
+        path = f"{self._root}/{name}"
         try:
             trailer = self._codec.trailer(data) if self._codec.has_checksum else b""
             self._files.write(path, data, trailer)

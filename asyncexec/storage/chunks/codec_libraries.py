@@ -13,13 +13,15 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.storage.chunks.buffers import LEAST_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncexec.storage.chunks.arrays import StoredArray
 
-SMALL_BYTES = 2**20
-"""Below that, the codec zstd spends more on making its tables than on the chunk."""
+SMALL_BYTES = LEAST_BYTES
+"""Below that, zstd spends much on making its tables, and chunks are not decoded into memory that is used again."""
 
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 _ZSTD_DEFAULT_LEVEL = 3
@@ -39,19 +41,24 @@ def codec(compressor: str, chunk_bytes: int | None = None) -> Any:
     """
     if not compressor:
         return None
-    document = json.loads(compressor)
-    name, options = document["name"], dict(document.get("configuration", {}))
     library = codec_library(compressor, chunk_bytes)
     if library == "zstandard":
-        return _Zstandard(**options)
+        return _Zstandard(**json.loads(compressor).get("configuration", {}))
+    plain = plain_codec(compressor)
+    return _Isal(plain) if library == "isal" else plain
+
+
+def plain_codec(compressor: str) -> Any:
+    """Return the codec of numcodecs that ``compressor`` (JSON in Zarr 3's terms) describes."""
     # Imported here, as it takes as long as NumPy, of which workers that need none are spared.
     numcodecs = import_module("numcodecs")
+    document = json.loads(compressor)
+    name, options = document["name"], dict(document.get("configuration", {}))
     if name == "blosc":
         options["shuffle"] = _SHUFFLES[options["shuffle"]]
         options.pop("typesize", None)  # numcodecs takes it from the buffer
         return numcodecs.Blosc(**options)
-    plain = {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[name](**options)
-    return _Isal(plain) if library == "isal" else plain
+    return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[name](**options)
 
 
 def codec_library(compressor: str, chunk_bytes: int | None = None) -> str:
@@ -94,22 +101,24 @@ class _Zstandard:
         self._contexts = threading.local()
 
     def encode(self, buf: Any) -> Any:
-        return self._context()[0].compress(buf)
+        try:
+            encoder = self._contexts.encoder
+        except AttributeError:
+            encoder = self._contexts.encoder = _found("zstandard").ZstdCompressor(
+                level=self._level, write_checksum=self._checksum
+            )
+        return encoder.compress(buf)
 
     def decode(self, buf: Any) -> Any:
         try:
-            return self._context()[1].decompress(buf, allow_extra_data=False)
+            decoder = self._contexts.decoder
+        except AttributeError:
+            decoder = self._contexts.decoder = _found("zstandard").ZstdDecompressor()
+        try:
+            return decoder.decompress(buf, allow_extra_data=False)
         except Exception:  # noqa: BLE001 - the library's own error, whatever its name is
             # Frames of unknown size, several frames, or damage, of which the other library tells as ever.
             return import_module("numcodecs").Zstd(self._level).decode(buf)
-
-    def _context(self) -> tuple[Any, Any]:
-        found: tuple[Any, Any] | None = getattr(self._contexts, "pair", None)
-        if found is None:
-            library = _found("zstandard")
-            encoder = library.ZstdCompressor(level=self._level, write_checksum=self._checksum)
-            found = self._contexts.pair = (encoder, library.ZstdDecompressor())
-        return found
 
 
 class _Isal:

@@ -17,7 +17,7 @@ from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
-from asyncexec.storage.chunks.codec_libraries import codec
+from asyncexec.storage.chunks.codec_libraries import plain_codec
 from asyncexec.storage.places.urls import split_query
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _compressors(ref: StoredArray) -> list[Any]:
     if ref.traits.compressors:
         return list(json.loads(ref.traits.compressors))
     if ref.zarr_format == 2:
-        return [codec(ref.compressor)] if ref.compressor else []
+        return [plain_codec(ref.compressor)] if ref.compressor else []
     codecs = [json.loads(ref.compressor)] if ref.compressor else []
     # Behind the compressor, so that damage is noticed before anything is made of it.
     return [*codecs, {"name": "crc32c"}] if ref.checksum else codecs

@@ -22,7 +22,8 @@ from asyncexec.storage.workspace.verification import damaged_blocks
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
     from asyncexec.plan.stage import Stage
-    from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
+    from asyncexec.storage.chunks.block_io import BlockIO, TaskOutput
+    from asyncexec.storage.chunks.block_protocols import Readable
     from asyncexec.storage.tiers.chunk_memory import RunChunks
     from asyncexec.storage.versions.forks import ForkIO
     from asyncexec.storage.versions.writes import OpenWrites

@@ -6,11 +6,16 @@ import zlib
 import numcodecs
 import numpy as np
 import pytest
+import zarr
 
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.storage.chunks import codec_libraries
+from asyncexec.storage.chunks.access import write
+from asyncexec.storage.chunks.arrays import planned_array
+from asyncexec.storage.chunks.block_io import BlockIO, TaskInput
 from asyncexec.storage.chunks.codec_libraries import SMALL_BYTES, codec, codec_library
+from asyncexec.storage.places.creation import create_array
 
 ZSTD = json.dumps({"name": "zstd", "configuration": {"level": 0, "checksum": True}})
 DATA = np.random.default_rng(0).integers(0, 9, 5_000)
@@ -73,6 +78,36 @@ def test_the_library_goes_by_the_codec_and_the_size_of_chunks():
     assert codec_library("") == ""
     pytest.importorskip("isal")
     assert codec_library(gzip(5), SMALL_BYTES) == "isal"
+
+
+@pytest.mark.parametrize("name", ["zstd", "gzip"])
+def test_arrays_of_format_2_are_made_with_codecs_that_describe_themselves(tmp_path, name):
+    zarr.create_group(tmp_path / "g", zarr_format=2)
+    codec = {"name": name, "configuration": {"level": 1}}
+    ones = xp.ones((4,), chunks=(2,), spec=ax.Spec(zarr_compressor=codec))
+    xp.to_zarr(ones, tmp_path / "g", path="a")
+    assert zarr.open_array(tmp_path / "g" / "a")[...].tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("compressor", ["zstd", "gzip", "blosc"])
+@pytest.mark.parametrize("elements", [1, 1000, 2**16 - 1, 2**16, 2**17, 2**18, 2**19 + 1])
+def test_chunks_of_every_size_are_written_and_read(tmp_path, compressor, elements):
+    data = np.random.default_rng(elements).random(elements, dtype="f4")
+    options = {"cname": "lz4", "clevel": 1, "shuffle": "shuffle", "blocksize": 0}
+    codec = {
+        "name": compressor,
+        "configuration": options if compressor == "blosc" else {"level": 1},
+    }
+    ref = planned_array(
+        tmp_path / "a", shape=(elements,), dtype="f4", chunks=(elements,), compressor=codec
+    )
+    create_array(ref)
+    region = (slice(0, elements),)
+    write(ref, region, data)
+    io = BlockIO(sources=(TaskInput(array=ref, select=lambda _: region),))
+    for _ in range(3):
+        np.testing.assert_array_equal(io.load((0,))[0][0], data)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "a")[...], data)
 
 
 async def test_the_figures_of_a_run_say_which_library_encodes_chunks(tmp_path, none_installed):
