@@ -17,6 +17,7 @@ from benchmarks.cases import (
     scheduler_throughput,
     small_compute,
     wide_arrays,
+    worker_start,
     workflow_overhead,
 )
 
@@ -31,6 +32,7 @@ ALL: dict[str, Case] = {
         small_compute.CASE,
         many_plans.CASE,
         deep_plans.CASE,
+        worker_start.CASE,
         workflow_overhead.CASE,
         *array_jobs.CASES,
         *field_jobs.CASES,
