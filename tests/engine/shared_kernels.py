@@ -10,6 +10,8 @@ import numpy as np
 
 from asyncexec.storage.tiers import shared_array
 
+DATA = np.arange(4000.0).reshape(40, 100)
+
 
 def counting(block, folder):
     """The number of chunks in memory, in place of each element."""

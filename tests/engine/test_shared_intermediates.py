@@ -14,7 +14,7 @@ from asyncexec import storage
 from asyncexec.errors import MemoryBudgetError, TaskFailedError
 from tests.engine import shared_kernels as kernels
 
-DATA = np.arange(4000.0).reshape(40, 100)
+DATA = kernels.DATA
 CHUNKS = (10, 100)
 CHUNK_BYTES = 8_000
 

@@ -24,6 +24,7 @@ from asyncexec.backends.futures.kinds import (
 from asyncexec.backends.futures.system import PoolHandle, PoolSystem
 from asyncexec.plan.locality import Locality
 from asyncexec.testing.patience import scaled
+from tests.backends.shared_chunks import hands_chunks_over_in_memory
 
 
 class Elsewhere(Executor):
@@ -180,3 +181,8 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
     for pid in workers:
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(scaled(20))
+
+
+@pytest.mark.parametrize("pool", [ProcessPoolExecutor, loky.ProcessPoolExecutor])
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(pool, tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, FuturesBackend(executor=lambda: pool(2)))

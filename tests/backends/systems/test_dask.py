@@ -26,6 +26,7 @@ from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
 from asyncexec.worker.attempt import decode
 from tests.backends.brief import Again
+from tests.backends.shared_chunks import hands_chunks_over_in_memory
 
 pytestmark = [pytest.mark.backend]
 
@@ -346,3 +347,7 @@ async def test_the_environment_of_this_process_stays_as_it_was():
     async with DaskBackend(max_workers=1, env_vars={"OMP_NUM_THREADS": "3"}):
         pass
     assert dict(os.environ) == before
+
+
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, "dask", max_workers=2)

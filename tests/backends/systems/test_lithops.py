@@ -19,6 +19,7 @@ from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
+from tests.backends.shared_chunks import hands_chunks_over_in_memory
 
 pytestmark = [
     pytest.mark.backend,
@@ -182,3 +183,7 @@ async def test_lithops_own_pool_works_through_futures():
     storage = lithops.storage
     left = storage.list_keys(storage.bucket, f"lithops.jobs/{lithops.executor_id}")
     storage.delete_objects(storage.bucket, left)
+
+
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, here())

@@ -32,6 +32,7 @@ from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
+from tests.backends.shared_chunks import hands_chunks_over_in_memory
 
 pytestmark = [
     pytest.mark.backend,
@@ -477,3 +478,7 @@ def _free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return listening.getsockname()[1]
+
+
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(no_ray, tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, "ray", max_workers=2)

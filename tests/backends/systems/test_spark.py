@@ -16,6 +16,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
+from tests.backends.shared_chunks import hands_chunks_over_in_memory
 
 pytestmark = [
     pytest.mark.backend,
@@ -208,3 +209,7 @@ async def until(holds):
     async with asyncio.timeout(scaled(PATIENCE)):
         while not holds():
             await asyncio.sleep(0.02)
+
+
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, "spark", max_workers=2)
