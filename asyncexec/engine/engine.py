@@ -153,6 +153,7 @@ class Engine:
             None if resources is None else amounts(resources, "resources"),
             checked_limits(limits),
             value_bytes=budgets.values,
+            values_share_memory=self.backend.capabilities.locality.on_this_host,
         )
         settings = MemorySettings.of(cluster_memory)
         self._memory = EngineMemory(settings, self.backend, self._policies)

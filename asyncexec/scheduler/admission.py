@@ -62,7 +62,8 @@ class AdmissionBudget:
     slots_taken : float
         The slots that they take: one each, or shares of them where batches share a slot.
     values : ValueAccount
-        The values that stay near the workers, which have a budget of their own.
+        The values that stay near the workers. They have a budget of their own; where they are in the memory of tasks
+        (``values_share_memory``), they take from that of the tasks, too.
     intermediates : HeldMemory or None
         The intermediate chunks in memory, which take from the budget of the tasks.
     reserved_for : object or None
@@ -76,8 +77,11 @@ class AdmissionBudget:
         limits: Mapping[str, Limit] | None = None,
         *,
         value_bytes: int | None = None,
+        values_share_memory: bool = False,
     ) -> None:
-        self.values = ValueAccount(value_bytes)
+        self.values = ValueAccount(value_bytes, self._room if values_share_memory else None)
+        self._values_share_memory = values_share_memory
+        self._largest_bytes = 0
         self.memory_bytes = memory_bytes
         self.intermediates: HeldMemory | None = None
         self.resources = dict(resources or {})
@@ -114,6 +118,7 @@ class AdmissionBudget:
         """
         for stage in plan.stages:
             needs = stage.memory.projected_bytes
+            self._largest_bytes = max(self._largest_bytes, needs)
             if self.memory_bytes is not None and needs > self.memory_bytes:
                 raise MemoryBudgetError(
                     f"plan {plan.name!r}, stage {stage.name!r} ({stage.operation or 'task'}): one task is projected to "
@@ -159,18 +164,27 @@ class AdmissionBudget:
             return limit is None or memory_bytes <= limit
         held = self.intermediates
         needed = memory_bytes if held is None else memory_bytes + held.used_bytes
+        if self._values_share_memory:
+            needed += self.values.memory_bytes
         return self.used_bytes + needed <= limit
 
     @property
-    def _taken_bytes(self) -> int:
-        """The bytes that tasks in flight and intermediates take."""
-        held = self.intermediates
-        return self.used_bytes if held is None else self.used_bytes + held.used_bytes
+    def _held_bytes(self) -> int:
+        """The bytes that intermediates and values take."""
+        held = 0 if self.intermediates is None else self.intermediates.used_bytes
+        return held + self.values.memory_bytes if self._values_share_memory else held
+
+    def _room(self) -> int | None:
+        """Return what values may take, so that any task finds room beside them; None for no limit."""
+        if self.memory_bytes is None:
+            return None
+        held = 0 if self.intermediates is None else self.intermediates.used_bytes
+        return self.memory_bytes - self._largest_bytes - held
 
     def room(self, memory_bytes: int, resources: Mapping[str, float], wanted: int) -> int:
         """Return how many of ``wanted`` tasks, each of which needs that, may start at once; 1 is known to fit."""
         if self.memory_bytes is not None and memory_bytes:
-            wanted = min(wanted, (self.memory_bytes - self._taken_bytes) // memory_bytes)
+            wanted = min(wanted, (self.memory_bytes - self.used_bytes - self._held_bytes) // memory_bytes)
         for name, amount in resources.items():
             if amount > 0:
                 free = self.resources[name] - self._used[name] + 1e-9
@@ -200,7 +214,7 @@ class AdmissionBudget:
             self._exclusive = True
             self.reserved_for = None
         self._take(memory_bytes * tasks, resources, tasks, slots)
-        self.peak_bytes = max(self.peak_bytes, self._taken_bytes)
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes + self._held_bytes)
 
     def give_back_part(
         self, memory_bytes: int, resources: Mapping[str, float], slots: float

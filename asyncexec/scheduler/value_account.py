@@ -7,7 +7,7 @@ further ones go to disk, if the store has a place there; otherwise tasks that on
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from asyncexec.worker.values import SpillingStore
@@ -23,6 +23,8 @@ class ValueAccount:
     ----------
     budget_bytes : int or None
         What they may take in memory; None for no limit.
+    room : callable, optional
+        ``room()`` returns what all else leaves them of the memory that they share with it now; None for no limit.
 
     Attributes
     ----------
@@ -34,8 +36,11 @@ class ValueAccount:
         Whether tasks that only add values are not to start now; asked before every batch.
     """
 
-    def __init__(self, budget_bytes: int | None = None) -> None:
+    def __init__(
+        self, budget_bytes: int | None = None, room: Callable[[], int | None] | None = None
+    ) -> None:
         self.budget_bytes = budget_bytes
+        self._room = room
         self.memory_bytes = self.disk_bytes = self.peak_bytes = 0
         self._held: dict[ValueHandle, None] = {}
         self._lock = threading.Lock()
@@ -52,7 +57,10 @@ class ValueAccount:
     @property
     def is_full(self) -> bool:
         """True while the values in memory take more than the budget."""
-        return self.budget_bytes is not None and self.memory_bytes > self.budget_bytes
+        if self.budget_bytes is not None and self.memory_bytes > self.budget_bytes:
+            return True
+        room = None if self._room is None else self._room()
+        return room is not None and self.memory_bytes > room
 
     def add(self, handle: ValueHandle) -> None:
         """Enter a value."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from asyncexec.worker.value_layout import WritableFile
     from asyncexec.worker.values import PickledValue
 
-LEAST_FREE = 0.25
-"""The part of the memory file system that is left to others."""
+LEAST_FREE, MOST_FREE_BYTES = 0.25, 2**30
+"""The part of the memory file system that is left to others, up to so many bytes; as chunks leave it to them."""
 _CHECKSUM_BYTES = 4
 FULL = "full"
 """The file that says that no more values shall go to memory."""
@@ -161,4 +161,5 @@ def _is_whole(contents: mmap.mmap | bytearray, size: int) -> bool:
 
 def _has_room(place: Path, size: int) -> bool:
     found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize - size >= LEAST_FREE * found.f_blocks * found.f_frsize
+    left = min(LEAST_FREE * found.f_blocks * found.f_frsize, MOST_FREE_BYTES)
+    return found.f_bavail * found.f_frsize - size >= left

@@ -37,6 +37,15 @@ def dying_once(block, folder):
     return block + 1
 
 
+def losing(block, folder):
+    """Remove all chunks that are in memory but the one that is read, once."""
+    with suppress(FileExistsError):
+        Path(folder, "..", "lost").mkdir()
+        for chunk in Path(folder).glob("asyncexec-*/run-*/*/[0-9]*"):
+            chunk.unlink()
+    return block + 1
+
+
 def removing_work(block, folder):
     """Remove the run's folder in the work directory, and pass on the chunk."""
     for place in Path(folder, "..", "work").glob("asyncexec-*"):

@@ -83,6 +83,14 @@ async def test_nothing_is_lost_or_left_where_a_worker_is_killed(folder, initiali
     assert (folder.parent / "died").exists()
 
 
+async def test_chunks_that_are_gone_from_memory_are_made_again(folder):
+    async with engine() as running:
+        found = await running.execute(job(folder, kernels.losing), barriers=True)
+        np.testing.assert_array_equal(found.value, DATA + 2)
+        assert found.recomputed >= 1
+        assert is_empty(folder)
+
+
 async def test_a_memory_file_system_that_is_full_sends_chunks_to_the_work_directory(folder):
     async with engine() as running:
         plan = job(folder, kernels.adding)

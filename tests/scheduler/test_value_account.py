@@ -57,6 +57,39 @@ def test_a_store_with_a_place_on_disk_is_asked_to_use_it_while_memory_is_full():
     assert store.said == [True, False]
 
 
+class Chunks:
+    used_bytes = 0
+
+
+def test_tasks_values_and_chunks_have_one_budget_where_they_are_in_one_memory():
+    budget = AdmissionBudget(100, value_bytes=80, values_share_memory=True)
+    budget.check(Plan.map(one, [1], memory=30))
+    budget.values.open(store := Spilling())
+    budget.intermediates = chunks = Chunks()
+    budget.take(30, {})
+    budget.values.add(handle(1, 50))
+    assert not store.said
+    assert not budget.fits_memory(30), "30 for the task that runs and 50 for the value leave 20"
+    assert budget.room(10, {}, 5) == 2
+    chunks.used_bytes = 15
+    assert budget.room(5, {}, 5) == 1
+    assert not budget.fits_memory(10)
+    budget.values.add(handle(2, 6))
+    assert store.said == [True], "chunks and values leave less than the largest task needs"
+    budget.give_back(30, {})
+    assert budget.fits_memory(30), "a task alone never waits for what is held"
+    budget.take(30, {})
+    assert budget.peak_bytes == 30 + 56 + 15
+
+
+def test_values_elsewhere_take_nothing_of_the_memory_of_tasks():
+    budget = AdmissionBudget(100, value_bytes=80)
+    budget.take(30, {})
+    budget.values.add(handle(1, 80))
+    assert budget.fits_memory(70)
+    assert not budget.values.is_full
+
+
 def bench_with(store, nbytes, plan):
     budget = AdmissionBudget(value_bytes=nbytes)
     budget.values.open(store)
