@@ -184,7 +184,9 @@ class AdmissionBudget:
     def room(self, memory_bytes: int, resources: Mapping[str, float], wanted: int) -> int:
         """Return how many of ``wanted`` tasks, each of which needs that, may start at once; 1 is known to fit."""
         if self.memory_bytes is not None and memory_bytes:
-            wanted = min(wanted, (self.memory_bytes - self.used_bytes - self._held_bytes) // memory_bytes)
+            wanted = min(
+                wanted, (self.memory_bytes - self.used_bytes - self._held_bytes) // memory_bytes
+            )
         for name, amount in resources.items():
             if amount > 0:
                 free = self.resources[name] - self._used[name] + 1e-9

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
+from asyncexec.errors import AsyncexecError
 from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.tiers.shared_memory import MEMORY_FILES, SharedMemory
 
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
 
 _UNKNOWN_BYTES = 2**30
 
+_log = logging.getLogger(__name__)
+
 
 class ChunkMemory:
     """The intermediates in memory of all runs of an engine, in this process and in files that others map.
 
     So much of the budget is left to tasks that the largest task of every run finds room, and as many as there are
-    slots while that takes no more than half of it.
+    slots while that takes no more than half of it. Where a run begins whose tasks need more than others have left,
+    the newest chunks go to the work directories of their runs first.
 
     Parameters
     ----------
@@ -51,6 +56,10 @@ class ChunkMemory:
             self._needs[run] = run_needs
             self._follow_needs()
             run.limit_bytes = self.limit_bytes
+            others = list(self._needs)[:-1]
+        for other in reversed(others):
+            if (excess := self.used_bytes - self.limit_bytes) > 0:
+                other.spill(excess)
         return run
 
     def close(self, run: RunChunks) -> None:
@@ -78,11 +87,13 @@ class RunChunks:
     def __init__(self, engine: ChunkMemory) -> None:
         self.limit_bytes = 0
         self._engine = engine
+        self._here: MemoryTier | None = None
         self._shared: SharedRun | None = None
 
     def here(self, most_bytes: int | None = None) -> MemoryTier:
         """Return the tier in this process; ``most_bytes`` bounds what the run has in it besides."""
-        return MemoryTier(most_bytes, of=self._engine.here)
+        self._here = MemoryTier(most_bytes, of=self._engine.here)
+        return self._here
 
     def shared(self, parent: Path | None, most_bytes: int | None = None) -> SharedRun | None:
         """Return a place that workers in other processes share; None where none can be made."""
@@ -92,6 +103,18 @@ class RunChunks:
         if self._shared is not None:
             self._shared.most_bytes = most_bytes
         return self._shared
+
+    def spill(self, wanted_bytes: int) -> None:
+        """Write chunks to the work directory until so many bytes are free, the newest first; it blocks.
+
+        What cannot be written there stays.
+        """
+        for tier in (self._here, self._shared):
+            if tier is not None:
+                try:
+                    wanted_bytes -= tier.spill(wanted_bytes)
+                except (OSError, AsyncexecError) as error:
+                    _log.warning("intermediates that take memory of others stay there: %s", error)
 
     def close(self) -> None:
         """Give everything back."""

@@ -49,6 +49,7 @@ class MemoryTier:
 
     def __init__(self, budget_bytes: int | None, *, of: MemoryTier | None = None) -> None:
         self.budget_bytes = budget_bytes
+        self.arrays: list[TierArray] = []
         self._of = of
         self.used_bytes = 0
         self._lock = threading.Lock()
@@ -62,6 +63,13 @@ class MemoryTier:
                 return False
             self.used_bytes += size
             return True
+
+    def spill(self, wanted_bytes: int) -> int:
+        """Write blocks to their disks until so many bytes are free, the newest first; return how many are."""
+        before = self.used_bytes
+        for array in reversed(self.arrays):
+            array.spill(self.used_bytes - before + wanted_bytes)
+        return before - self.used_bytes
 
     def give_back(self, size: int) -> None:
         """Return what :meth:`take` reserved."""
@@ -92,6 +100,7 @@ class TierArray:
         block: Shape,
         compressor: CompressorLike = "auto",
     ) -> None:
+        tier.arrays.append(self)
         self._compressor = compressor
         self.ref = ref
         self.block = block
@@ -146,6 +155,14 @@ class TierArray:
                     freed += held_bytes(held)
                 self._spilled.discard(index)
         self._tier.give_back(freed)
+
+    def spill(self, wanted_bytes: int) -> None:
+        """Write blocks to the disk until so many bytes of them are free, the newest first."""
+        for index, block in reversed(list(self._held.items())):
+            if wanted_bytes <= 0:
+                return
+            self._spill(index, block_region(index, self.block, self.ref.shape), block)
+            wanted_bytes -= held_bytes(block)
 
     def clear(self) -> None:
         """Free all blocks."""

@@ -42,7 +42,8 @@ MAP_BYTES = 1 << 20
 """Files of this size and more are mapped, smaller ones read: a process may have no more than some 65,000 maps."""
 LEAST_FREE, MOST_FREE_BYTES = 0.25, 2**30
 """The part of the memory file system that is left to others, up to so many bytes."""
-_WRITING = "w."
+WRITING = "w."
+"""The beginning of the names of files that are being written."""
 _numbers = itertools.count()
 
 
@@ -178,7 +179,7 @@ class SharedArray:
         data = block[(0,) * block.ndim] if repeats(block) else block
         whole = memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
         # The name says who writes it and what is reserved for it, should the writer be killed.
-        temporary = f"{self.folder}/{_WRITING}{os.getpid()}.{next(_numbers)}.{size}"
+        temporary = f"{self.folder}/{WRITING}{os.getpid()}.{next(_numbers)}.{size}"
         try:
             _write_file(temporary, whole)
             try:
@@ -207,7 +208,7 @@ class SharedArray:
         """Remove what killed writers have left of the run, and reserve ``size`` bytes if that made room."""
         for array in os.scandir(os.path.dirname(self.folder)):  # noqa: PTH120 - the same
             for left in os.scandir(array.path):
-                if not left.name.startswith(_WRITING):
+                if not left.name.startswith(WRITING):
                     continue
                 _, process, _, reserved = left.name.split(".")
                 if _is_dead(int(process)):

@@ -7,17 +7,22 @@ engine of the same user removes what one has left that was killed.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from asyncexec.plan.memory import format_bytes
+from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.places.locked_directory import LockedDirectory, remove_abandoned
+from asyncexec.storage.tiers.blocks import block_region
 from asyncexec.storage.tiers.shared_account import SLOTS, SharedAccount
-from asyncexec.storage.tiers.shared_array import SharedArray, free_bytes
+from asyncexec.storage.tiers.shared_array import WRITING, SharedArray, free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +49,18 @@ class SharedMemory:
         self._lock = threading.Lock()
         self._directories: dict[Path, LockedDirectory] = {}
         self._account: SharedAccount | None = None
-        self._free: list[int] = []
+        self._free: deque[int] = deque()
+        self._numbers = itertools.count(1)
         self.runs = 0
 
     @property
     def used_bytes(self) -> int:
         """The bytes that intermediates take now."""
         account = self._account
-        return 0 if account is None else account.used_bytes
+        try:
+            return 0 if account is None else account.used_bytes
+        except ValueError:  # It has been closed in another thread, with the last run.
+            return 0
 
     def limit(self, limit_bytes: int) -> None:
         """Set what all runs together may use; they use nothing while none is open."""
@@ -89,17 +98,14 @@ class SharedMemory:
             directory = self._directories[parent] = LockedDirectory.make(parent)
         if self._account is None:
             self._account = SharedAccount.make(str(directory.path / _ACCOUNT))
-            self._free = list(range(SLOTS))
+            self._free = deque(range(SLOTS))
         self._account.limit(limit_bytes)
         if not self._free:
             return None
-        slot = self._free.pop()
-        try:
-            folder = directory.path / f"run-{slot}"
-            folder.mkdir(mode=0o700)
-        except OSError:
-            self._free.append(slot)
-            raise
+        # Neither a name nor, for long, a slot is used again: an attempt of an ended run may still come.
+        folder = directory.path / f"run-{next(self._numbers)}"
+        folder.mkdir(mode=0o700)
+        slot = self._free.popleft()
         self.runs += 1
         return SharedRun(self, folder, self._account.path, slot)
 
@@ -138,12 +144,11 @@ class SharedRun:
             SimpleQueue()
         )
         self._thread: threading.Thread | None = None
-        self._arrays = 0
+        self._arrays: list[SharedArray] = []
 
     def array(self, ref: StoredArray, block: Shape) -> SharedArray:
         """Return an array whose blocks are here, and in ``ref`` where they find no room; it makes a folder."""
-        folder = self.folder / f"{self._arrays}"
-        self._arrays += 1
+        folder = self.folder / f"{len(self._arrays)}"
         with contextlib.suppress(OSError):  # Blocks find no room, then.
             folder.mkdir(mode=0o700)
         made = SharedArray(
@@ -155,7 +160,28 @@ class SharedRun:
             most_bytes=self.most_bytes,
         )
         made.later = lambda paths: self._free(made, paths)
+        self._arrays.append(made)
         return made
+
+    def spill(self, wanted_bytes: int) -> int:
+        """Write blocks to the run's directory until so many bytes are free, the newest first; return how many are.
+
+        Raises
+        ------
+        OSError, StorageError
+            If one cannot be written, or its file cannot be read.
+        """
+        freed = 0
+        for array in reversed(self._arrays):
+            for name, size in _newest_first(array.folder):
+                if freed >= wanted_bytes:
+                    return freed
+                index = tuple(map(int, name.split("."))) if array.block else ()
+                region = block_region(index, array.block, array.shape)
+                opened(array.ref).write(region, array.read(region))
+                array.free([array.path(index)])
+                freed += size
+        return freed
 
     def takes(self, ref: StoredArray) -> bool:
         """Return whether blocks of the array can be here: elements of one size, with nothing that they refer to."""
@@ -204,3 +230,14 @@ class SharedRun:
         while (item := self._later.get()) is not None:
             free, paths = item
             free(paths)
+
+
+def _newest_first(folder: str) -> list[tuple[str, int]]:
+    """Return the names of the files of whole blocks in ``folder``, and their sizes."""
+    found: list[tuple[int, str, int]] = []
+    for entry in os.scandir(folder):
+        if not entry.name.startswith(WRITING):
+            with contextlib.suppress(FileNotFoundError):  # It has been freed.
+                status = entry.stat()
+                found.append((status.st_mtime_ns, entry.name, status.st_size))
+    return [(name, size) for _, name, size in sorted(found, reverse=True)]

@@ -245,7 +245,12 @@ class ArrayWorkspace:
         if opening.locality is Locality.ELSEWHERE or not (self._intermediates or self.late):
             return None
         folder = None if self.memory_dir is None else locate(self.memory_dir).local_path
-        return memory.shared(folder, self.tier_bytes)
+        tier = memory.shared(folder, self.tier_bytes)
+        if tier is None and folder is not None:
+            _log.warning(
+                "nothing can be made in memory_dir %s: intermediates go to the work directory", folder
+            )
+        return tier
 
     def _notes(self, tier: SharedRun, memory: RunChunks) -> tuple[str, ...]:
         """Return sentences for users on a memory file system that is small for the intermediates of the run."""

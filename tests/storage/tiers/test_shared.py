@@ -19,6 +19,7 @@ from asyncexec.storage import create_array, planned_array
 from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.storage.tiers import shared_array
 from asyncexec.storage.tiers.chunk_memory import ChunkMemory
+from asyncexec.storage.tiers.process import TierArray
 from asyncexec.storage.tiers.shared_account import SharedAccount
 from asyncexec.storage.tiers.shared_memory import SharedMemory
 from tests.storage.regions import regions, taken
@@ -289,6 +290,47 @@ def test_the_next_run_removes_what_a_killed_driver_has_left_and_nothing_of_the_l
     assert chunk.stat().st_size == 1000
     living.communicate()
     others.remove()
+
+
+@pytest.mark.parametrize("kind", ["here", "shared"])
+def test_a_run_with_larger_tasks_sends_the_newest_chunks_of_others_to_the_disk(tmp_path, kind):
+    memory = ChunkMemory(1000)
+    first = memory.open(10, 2)
+    if kind == "here":
+        array = TierArray(first.here(), planned("x", tmp_path), (4, 3))
+    else:
+        (tmp_path / "memory").mkdir()
+        array = shared(first.shared(tmp_path / "memory"), tmp_path / "x")
+    fill(array, DATA)
+    assert memory.used_bytes == DATA.nbytes
+    second = memory.open(900, 1)
+    assert memory.used_bytes <= memory.limit_bytes == 100
+    np.testing.assert_array_equal(array.read(WHOLE), DATA)
+    assert array.holds((0, 0))
+    assert array.holds((2, 2))
+    array.clear()
+    first.close()
+    second.close()
+    assert memory.used_bytes == 0
+
+
+def planned(name, tmp_path):
+    return planned_array(tmp_path / name, shape=(10, 7), dtype="f8", chunks=(4, 3))
+
+
+def test_a_late_attempt_does_not_meet_the_next_run(memory, tmp_path):
+    first = opened(memory, tmp_path / "memory")
+    others = opened(memory, tmp_path / "memory")
+    late = shared(first, tmp_path / "x")
+    first.close()
+    second = opened(memory, tmp_path / "memory")
+    array = shared(second, tmp_path / "y")
+    fill(array, DATA)
+    fill(late, -DATA)
+    np.testing.assert_array_equal(array.read(WHOLE), DATA)
+    assert memory.used_bytes == DATA.nbytes
+    second.close()
+    others.close()
 
 
 def test_what_tasks_need_is_left_to_them():
