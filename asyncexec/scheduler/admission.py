@@ -175,7 +175,7 @@ class AdmissionBudget:
         return held + self.values.memory_bytes if self._values_share_memory else held
 
     def _room(self) -> int | None:
-        """Return what values may take, so that any task finds room beside them; None for no limit."""
+        """Return the bytes that values may take while the largest task still finds room; None for no limit."""
         if self.memory_bytes is None:
             return None
         held = 0 if self.intermediates is None else self.intermediates.used_bytes

@@ -248,7 +248,8 @@ class ArrayWorkspace:
         tier = memory.shared(folder, self.tier_bytes)
         if tier is None and folder is not None:
             _log.warning(
-                "nothing can be made in memory_dir %s: intermediates go to the work directory", folder
+                "nothing can be made in memory_dir %s: intermediates go to the work directory",
+                folder,
             )
         return tier
 
