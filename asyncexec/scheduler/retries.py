@@ -11,6 +11,7 @@ from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.missing import failed
 from asyncexec.events.outcome import Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
+from asyncexec.policies.classification import FailureKind
 from asyncexec.scheduler.failures import (
     FailDecision,
     RetryDecision,
@@ -20,6 +21,7 @@ from asyncexec.scheduler.failures import (
     is_proven_poison,
     task_error,
 )
+from asyncexec.scheduler.host_losses import HostLosses
 from asyncexec.scheduler.raised_by_user import policy_failed
 from asyncexec.scheduler.retry_budget import RetryBudget
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from asyncexec.errors import TaskError
     from asyncexec.events.missing import MissingValue
     from asyncexec.events.outcome import ErrorInfo, Outcome
-    from asyncexec.policies.classification import FailureKind
     from asyncexec.scheduler.event_buffer import EventBuffer
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import AttemptRecord, StageState, TaskRecord
@@ -69,6 +70,7 @@ class Retries:
         self._keep = keep
         self._random = random.Random(seed)
         self._charged = 0
+        self._host_losses = HostLosses(state.worker_starts.hosts)
         self._waiting: list[tuple[float, int, StageState, int, bool]] = []
 
     # -- the wait
@@ -147,6 +149,10 @@ class Retries:
             if kind in COUNTED and keeps:
                 gave_up = self._record_failure(attempt, str(decision.error), outcome.error, now)
             return gave_up or self._fail(attempt, record, decision.error, now)
+        lost = kind is FailureKind.WORKER_LOST and outcome.started
+        if lost and self._host_losses.is_known(outcome.worker, now=now):
+            self._try_again(attempt, decision, now)  # The loss of its host is counted already.
+            return None
         if (decision.counts_as_failure or is_outage) and kind in COUNTED:
             gave_up = self._record_failure(attempt, decision.reason, decision.info, now)
         if decision.counts_as_failure and gave_up is None:

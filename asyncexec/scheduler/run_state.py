@@ -89,7 +89,7 @@ class RunState:
     ) -> None:
         self.plan = plan
         self.worker_starts = WorkerStarts()
-        self.slow_workers = SlowWorkers()
+        self.slow_workers = SlowWorkers(self.worker_starts.hosts)
         self.policies = policies
         self.slots = slots
         self._capabilities = capabilities

@@ -300,17 +300,15 @@ class StageState:
         complete: bool = True,
     ) -> None:
         """Take the duration of an attempt, scaled to a whole task, for evidence of how slow its worker is."""
-        watch, lease, monitor = self.worker_watch, attempt.lease, self.monitor
+        watch, lease = self.worker_watch, attempt.lease
         if watch is None:
             return
         if watch.ranks is None and complete:
-            watch.begin(monitor.typical_seconds())
+            watch.begin(self.monitor.typical_seconds())
         # Neighbours take alike: of those that ran on a worker in one batch, the last speaks for all.
         if lease.left and lease.at_once == 1:
             return
-        decision = monitor.decision
-        backup = None if decision is None else decision.age_seconds
-        watch.ended(worker, seconds, backup_seconds=backup, now=now, complete=complete)
+        watch.ended(worker, seconds, now=now, complete=complete)
 
     def back_up(self, task: int) -> None:
         """Queue a backup for a task."""

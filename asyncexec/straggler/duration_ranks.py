@@ -6,7 +6,7 @@ long is then the estimate of E. L. Kaplan, P. Meier, "Nonparametric estimation f
 attempts that run, and those that were stopped, are known to take longer than their age. Without them the first reports
 of a stage, which are of its shortest tasks, would make every later one look long.
 
-The estimate is made anew after as many reports as there are workers, or a sixteenth of what it is made from: O(1)
+The estimate is made anew after as many reports as there are workers, or an eighth of what it is made from: O(1)
 amortised for each report.
 """
 
@@ -113,7 +113,7 @@ class DurationRanks:
         self._workers.add(worker)
         self._recent.append((height, ended, worker))
         self._added += 1
-        due = self._added >= max(4, min(len(self._workers), 64), self.known / 16)
+        due = self._added >= max(4, min(len(self._workers), 64), self.known / 8)
         if (ended or height > 0) and self._moved(height):
             due = True
         if due:

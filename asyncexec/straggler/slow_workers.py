@@ -17,8 +17,9 @@ is: of a hundred that are alike, one has the longest tasks. So this is a test, i
 Workers of one host have evidence in common: a machine that swaps, or stops, is found by all of its attempts together,
 in one decision for all of its workers.
 
-A slow worker is left idle only if others get done sooner what it would do: if they would have taken the task from the
-queue, or as a backup, and ended it by the time at which it would. Before that it does its share, however slowly.
+A slow worker is left idle only if others get done sooner what it would do: if they would have taken its next task from
+the queue and ended it by the time at which it would, or if a backup was the first to end its last one, so that it works
+in vain. Before that it does its share, however slowly.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _HOST_SHARE = 0.5
 class _Record:
     """A worker: its evidence, its average ratio, and since it was found slow, how it is dealt with."""
 
-    __slots__ = ("backup_ratio", "evidence", "log_ratio", "pauses", "rest_seconds", "rests", "running_ratio", "tasks",
+    __slots__ = ("beaten", "evidence", "log_ratio", "pauses", "rest_seconds", "rests", "running_ratio", "tasks",
                  "until", "well")  # fmt: skip
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ class _Record:
         self.well = 0
         self.rest_seconds = LEAST_REST
         self.until = -math.inf
-        self.backup_ratio = math.inf
+        self.beaten = False
 
     def averaged(self, log_ratio: float) -> None:
         # A plain mean of the first few, then an exponential one, so that a worker may recover or decline.
@@ -87,6 +88,11 @@ class _Record:
 class SlowWorkers:
     """The evidence that workers of a run are slow, and those that are; O(1) for each attempt.
 
+    Parameters
+    ----------
+    hosts : WorkerHosts, optional
+        The workers' hosts, kept by whoever first sees a worker.
+
     Attributes
     ----------
     changed : bool
@@ -99,11 +105,11 @@ class SlowWorkers:
         The workers' hosts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: WorkerHosts | None = None) -> None:
         self.changed = False
         self.found: dict[str, float] = {}
         self.suspects: set[str] = set()
-        self.hosts = WorkerHosts()
+        self.hosts = WorkerHosts() if hosts is None else hosts
         self._records: dict[str, _Record] = {}
         self._host_evidence: dict[str, Evidence] = {}
         self._slow: dict[str, _Record] = {}
@@ -118,7 +124,7 @@ class SlowWorkers:
         log_ratio: float,
         *,
         rest_seconds: float,
-        backup_ratio: float,
+        beaten: bool,
         now: float,
     ) -> None:
         """Record that an attempt on a worker has ended.
@@ -132,8 +138,8 @@ class SlowWorkers:
             The natural logarithm of its duration divided by the level.
         rest_seconds : float
             The time that the worker is left idle if it is found slow.
-        backup_ratio : float
-            The age at which such a task gets a backup, divided by the level; infinity if it gets none.
+        beaten : bool
+            Whether it was stopped, as another attempt of its task had succeeded.
         now : float
         """
         record = self._records.get(worker)
@@ -141,7 +147,7 @@ class SlowWorkers:
             record = self._records[worker] = _Record()
             self.hosts.add(worker)
         record.averaged(log_ratio)
-        record.rest_seconds, record.backup_ratio = rest_seconds, backup_ratio
+        record.rest_seconds, record.beaten = rest_seconds, beaten
         if worker in self._slow:
             self._ended_on_slow(worker, record, math.exp(log_ratio), now)
             return
@@ -156,6 +162,9 @@ class SlowWorkers:
             self._judge_host(host, evidence.amount, now)
 
     def _ended_on_slow(self, worker: str, record: _Record, ratio: float, now: float) -> None:
+        if record.beaten and (host := self.hosts.shared(worker)):
+            for other in self.hosts.on(host) & self._slow.keys():
+                self._slow[other].beaten = True
         record.well = record.well + 1 if ratio < LEAST_RATIO else 0
         if record.well >= _RECOVERED_TASKS:
             self._let_back(worker, record, now)
@@ -229,8 +238,8 @@ class SlowWorkers:
                 self._let_back(worker, self._slow[worker], now)
             self.changed = False
         for record in self._slow.values():
-            # By then others would have ended its next task, or would run a backup of it, which takes their time.
-            if not record.rests and record.ratio > min(1.0 + tasks_each, record.backup_ratio):
+            # By the end of its next task, others would have ended that; or it works in vain, as they do so already.
+            if not record.rests and (record.beaten or record.ratio > 1.0 + tasks_each):
                 self._begin_rest(record, now)
         return frozenset(worker for worker, record in self._slow.items() if record.rests)
 
@@ -301,7 +310,7 @@ class SlowWorkers:
         del self._slow[worker]
         self.suspects.discard(worker)
         record.evidence = Evidence(_AGAIN * self._bar())
-        record.tasks, record.log_ratio, record.rests = 0, 0.0, False
+        record.tasks, record.log_ratio, record.rests, record.beaten = 0, 0.0, False, False
         self._next_end = min((r.until for r in self._slow.values()), default=math.inf)
         self.changed = True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncexec.straggler.worker_hosts import WorkerHosts
+
 
 class WorkerStarts:
     """The workers of a run, and the least delay of the first attempt on any of them.
@@ -11,11 +13,14 @@ class WorkerStarts:
     cold_start_seconds : float
         The least delay; 0.0 before there was any.
     workers : set of str
+    hosts : WorkerHosts
+        Their hosts.
     """
 
     def __init__(self) -> None:
         self.cold_start_seconds = 0.0
         self.workers: set[str] = set()
+        self.hosts = WorkerHosts()
 
     def add(self, worker: str, delay_seconds: float) -> None:
         """Add a worker whose first attempt started so long after it was sent."""
@@ -23,3 +28,4 @@ class WorkerStarts:
         known = self.cold_start_seconds if self.workers else delay_seconds
         self.cold_start_seconds = max(0.0, min(known, delay_seconds))
         self.workers.add(worker)
+        self.hosts.add(worker)

@@ -85,7 +85,6 @@ class WorkerWatch[A: WorkingAttempt]:
         worker: str,
         seconds: float,
         *,
-        backup_seconds: float | None,
         now: float,
         complete: bool = True,
     ) -> None:
@@ -96,8 +95,6 @@ class WorkerWatch[A: WorkingAttempt]:
         worker : str
         seconds : float
             Its duration, scaled to a whole task.
-        backup_seconds : float or None
-            The age at which such a task gets a backup, if it gets one.
         now : float
         complete : bool
         """
@@ -107,13 +104,12 @@ class WorkerWatch[A: WorkingAttempt]:
         # It ran with others of its host, whose durations are no measure for it.
         group = self._slow_workers.hosts.shared(worker) or worker
         known = ranks.known >= _LEAST_KNOWN
-        typical = ranks.typical_seconds
         self._slow_workers.ended(
             worker,
             ranks.longer_share(group, seconds, now=now) if known else None,
             ranks.log_ratio(seconds) if known else 0.0,
-            rest_seconds=REST_TASKS * typical,
-            backup_ratio=float("inf") if backup_seconds is None else backup_seconds / typical,
+            rest_seconds=REST_TASKS * ranks.typical_seconds,
+            beaten=not complete,
             now=now,
         )
         ranks.add(group, seconds, now=now, ended=complete)

@@ -10,8 +10,8 @@ REST = 20.0
 LONG_QUEUE, NO_QUEUE = 50.0, 0.0
 
 
-def report(watch, worker, p, ratio=1.0, *, now=0.0, rest=REST, backup=math.inf):
-    watch.ended(worker, p, math.log(ratio), rest_seconds=rest, backup_ratio=backup, now=now)
+def report(watch, worker, p, ratio=1.0, *, now=0.0, rest=REST, beaten=False):
+    watch.ended(worker, p, math.log(ratio), rest_seconds=rest, beaten=beaten, now=now)
 
 
 def watched(*slow, size=12, ratio=5.0, now=0.0, **options):
@@ -83,9 +83,8 @@ def test_a_slow_worker_works_on_while_others_would_not_end_its_task_sooner():
     assert watch.resting(3.0, LONG_QUEUE) == {"w3"}, "it does not change its mind"
 
 
-def test_a_slow_worker_rests_at_once_where_a_backup_would_beat_it():
-    assert watched("w3", backup=3.0).resting(0.0, LONG_QUEUE) == {"w3"}
-    assert watched("w3", backup=4.5).resting(0.0, LONG_QUEUE) == frozenset()
+def test_a_slow_worker_rests_at_once_where_backups_beat_it():
+    assert watched("w3", beaten=True).resting(0.0, LONG_QUEUE) == {"w3"}
 
 
 def test_a_worker_is_tried_again_after_its_rest_and_rests_longer_if_it_is_still_slow():

@@ -144,8 +144,8 @@ def test_a_host_that_slows_down_is_found_as_one():
     durations = Lognormal(mean_seconds=SECONDS, sigma=0.3)
     found = run(durations, 32, 900, seed, noise=noise, cluster=cluster, bars=True)
     assert found.slow_workers == 4
-    # Each of its workers alone would have taken three tasks and more to be found.
-    begun = [bar.begin for bar in found.bars if 8 <= bar.worker < 12 and bar.begin >= 60.0]
+    # Each of its workers alone would have taken three tasks and more to be found. They are tried again later.
+    begun = [b.begin for b in found.bars if 8 <= b.worker < 12 and 60.0 <= b.begin < 200.0]
     assert len(begun) <= 2 * 4
 
 
