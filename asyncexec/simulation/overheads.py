@@ -16,8 +16,9 @@ from asyncexec.simulation.recorded import Attempts
 if TYPE_CHECKING:
     from asyncexec.simulation.recorded import RecordedRun, RecordedStage
 
-# The attempts of a stage that are looked at, evenly along it: each costs microseconds.
-_MOST_LOOKED_AT = 2_000
+# The attempts that are looked at, evenly along each stage: each costs microseconds.
+_MOST_LOOKED_AT = 20_000
+_LEAST_LOOKED_AT = 20
 # The quickest change from one attempt to the next shows what starts cost at least; not quite the least, as clocks err.
 _QUICK = 0.1
 _LEAST_GAP = 1e-6
@@ -109,9 +110,10 @@ def _waits(run: RecordedRun, every: Attempts) -> tuple[NDArray[np.float64], NDAr
     complete = {stage.name: _completions(stage) for stage in run.stages}
     gaps: list[float] = []
     answers: list[float] = []
+    most = max(_LEAST_LOOKED_AT, _MOST_LOOKED_AT // len(run.stages))
     for stage in run.stages:
         firsts = stage.attempts.where((stage.attempts.number == 1) & ~stage.attempts.backup)
-        step = -(-len(firsts) // _MOST_LOOKED_AT) or 1
+        step = -(-len(firsts) // most) or 1
         for place in range(0, len(firsts), step):
             started = float(firsts.started[place])
             free = free_since.get((str(firsts.worker[place]), started))

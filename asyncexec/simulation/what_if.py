@@ -145,7 +145,8 @@ def what_if(
     others, workers, overheads = like_runs(run), worker_causes(run), overheads_of(run)
     stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
     measured = measured_cluster(run, workers, overheads)
-    changes = dict(cluster) if isinstance(cluster, Mapping) else _changes(cluster)
+    changes: dict[str, Any] = {"workers": run.slots}
+    changes |= cluster if isinstance(cluster, Mapping) else _changes(cluster)
     ends = [0] if all(part.known for part in stages.values()) else [0, 1]
     case = Case(
         plan=run.to_plan(),
@@ -163,7 +164,7 @@ def what_if(
         overheads=overheads,
         here=_together([compare(end, [as_it_was(run)], seeds, on_run=on_run) for end in here]),
         there=_together([compare(end, variants, seeds, on_run=on_run) for end in there]),
-        changes=Cluster(**{"workers": run.slots} | changes),
+        changes=Cluster(**changes),
         others=len(others),
     )
 

@@ -1,6 +1,5 @@
 """`asyncexec simulate` says how long and how dear a plan would be, or in one sentence why not."""
 
-import asyncio
 import json
 import os
 import re
@@ -13,12 +12,12 @@ from dataclasses import fields
 import psutil
 import pytest
 
-import asyncexec as ax
 from asyncexec.cli import main
 from asyncexec.simulation import Cluster, Noise
 from asyncexec.simulation.scenario import PlanSection, RunsSection
 from asyncexec.testing.patience import scaled
 from tests.architecture.imports import REPOSITORY
+from tests.simulation.made_history import row, write_history
 
 PAGE = REPOSITORY / "docs/how-to/simulate-a-run.md"
 COMMAND = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -255,13 +254,13 @@ def test_a_plan_by_its_path_is_imported_if_that_is_allowed(target, capsys, tmp_p
 
 
 def record(directory):
-    async def run():
-        history = ax.History(directory, format="csv")
-        plan = ax.Plan.map(time.sleep, [0.01] * 40, name="nap").then(bool)
-        async with ax.Engine(executor="threads", executor_options={"max_workers": 2}) as engine:
-            await engine.execute(plan, observers=[history])
-
-    asyncio.run(run())
+    """A run of 40 naps on two threads, and as many tasks of nearly no time."""
+    rows = [row("nap", task, 0.01, at=task // 2 / 100, worker=f"t{task % 2}") for task in range(40)]
+    rows += [row("bool", t, 1e-5, at=0.2 + t / 1e5, worker=f"t{t % 2}") for t in range(40)]
+    write_history(
+        directory / "nap-1", rows, shapes={"nap": (40,), "bool": (40,)}, slots=2, wall_seconds=0.205,
+        executor="threads",
+    )  # fmt: skip
 
 
 def test_a_recorded_run_is_told_elsewhere_with_and_without_backups_and_barriers(capsys, tmp_path):
