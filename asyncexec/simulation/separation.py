@@ -9,8 +9,8 @@ attempt was slow and not the task. Where they are too few, both ends of what is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.box import point, unravel
 from asyncexec.simulation.durations import ByTask, Durations, Seconds
 from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.rank_tests import correlation, ranks, together
 from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
 from asyncexec.simulation.replayed_noise import ReplayedNoise
 from asyncexec.simulation.task_causes import explained
@@ -34,6 +36,8 @@ SLOW_FACTOR = 2.0
 _NARROW = 0.35
 # Where durations spread less than this, it does not matter whose doing it is.
 _EVEN = 1.25
+_LEAST_PAIRS = 20
+_ALIKE_Z = 4.0
 _QUANTILES = 1_000
 _MOST_QUANTILES = 50_000
 _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
@@ -126,7 +130,44 @@ def separate_run(
                 f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is "
                 f"not known: give durations for it (--durations {stage.name}=HOW)"
             )
+    for one, other in _pairs(run):
+        found[one], found[other] = _along(found[one], found[other])
     return found
+
+
+def _pairs(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    """Yield stages of which each task of one reads the task of the same index of the other, and the other."""
+    shapes = {stage.name: stage.shape for stage in run.stages}
+    for stage in run.stages:
+        ends = [unravel(place, stage.shape) for place in {0, stage.tasks - 1} if place >= 0]
+        for read in stage.reads:
+            if shapes[read.stage] == stage.shape and all(
+                tuple(map(tuple, read.relation.reads(point(end)))) == tuple((n,) for n in end)
+                for end in ends
+            ):
+                yield stage.name, read.stage
+
+
+def _along(one: Separated, other: Separated) -> tuple[Separated, Separated]:
+    """Return two stages; where the same indices are long in both, that share of what is slow is by nature in both."""
+    if one.rest is None or other.rest is None:
+        return one, other
+    both = np.isfinite(one.rest.own) & np.isfinite(other.rest.own)
+    own, others = one.rest.own[both], other.rest.own[both]
+    if len(own) < _LEAST_PAIRS or together(own, others) < _ALIKE_Z:
+        return one, other
+    share = correlation(ranks(own), ranks(others))
+    return _at_least(one, share), _at_least(other, share)
+
+
+def _at_least(part: Separated, share: float) -> Separated:
+    """Return a stage in which at least this share of what is slow is by nature, unless it is known already."""
+    least, most = part.by_nature
+    return (
+        part
+        if part.known
+        else replace(part, by_nature=_narrowed(max(least, share), max(most, share)))
+    )
 
 
 def separate(
@@ -229,6 +270,11 @@ def _ends(
     least, most = np.quantile(drawn, (0.1, 0.9)).tolist()
     middle = sum(verdicts) / len(verdicts)
     return (least, most) if most - least > _NARROW else (middle, middle)
+
+
+def _narrowed(least: float, most: float) -> tuple[float, float]:
+    """Return two ends, or their middle twice if they are near to each other."""
+    return (least, most) if most - least > _NARROW else ((least + most) / 2.0,) * 2
 
 
 def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:

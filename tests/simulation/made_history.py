@@ -26,8 +26,10 @@ def row(stage, task, seconds, *, at, number=1, worker="w0", status="succeeded", 
     }  # fmt: skip
 
 
-def write_history(folder: Path, rows, *, shapes, slots, wall_seconds, figures=None, **described) -> Path:  # fmt: skip
-    """Write a history of stages that read nothing, by name and shape."""
+def write_history(
+    folder: Path, rows, *, shapes, slots, wall_seconds, figures=None, reads=None, **described
+) -> Path:
+    """Write a history of stages, by name and shape; they read nothing, unless `reads` says so."""
     folder.mkdir(parents=True)
     for name, columns, lines in (("attempts", ATTEMPTS, rows), ("tasks", TASKS, [])):
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -35,7 +37,8 @@ def write_history(folder: Path, rows, *, shapes, slots, wall_seconds, figures=No
             writer.writeheader()
             writer.writerows(lines)
     stages = [
-        {"name": name, "shape": shape, "projected_bytes": 0, "idempotent": True, "reads": [], "waits_for": [],
+        {"name": name, "shape": shape, "projected_bytes": 0, "idempotent": True, "waits_for": [],
+         "reads": (reads or {}).get(name, []),
          "completed": len({r["task"] for r in rows if r["stage"] == name and r["status"] == "succeeded"}),
          "resumed": 0}
         for name, shape in shapes.items()

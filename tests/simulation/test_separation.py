@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from asyncexec.plan.outline import outline
+from asyncexec.plan.relations import identity
 from asyncexec.simulation import Cluster, simulate
 from asyncexec.simulation.comparison import Case
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.recorded import Attempts, RecordedStage
-from asyncexec.simulation.separation import separate
+from asyncexec.simulation.recorded import Attempts, RecordedStage, read_run
+from asyncexec.simulation.separation import separate, separate_run
+from tests.simulation.made_history import row, write_history
 
 
 def stage(*rows, shape=None):
@@ -153,6 +156,24 @@ def test_durations_that_go_with_bytes_are_explained_by_them():
     rows = [(task, 1, "succeeded", size / 1e4, size) for task, size in enumerate(sizes.tolist())]
     told = separate(stage(*rows))
     assert told.explained_share > 0.95
+
+
+def test_indices_that_are_long_in_two_stages_of_a_pipeline_are_long_by_nature(tmp_path):
+    hard = np.random.default_rng(5).lognormal(0, 0.8, 100)
+    for name, second in (("alike", hard), ("apart", np.random.default_rng(6).permutation(hard))):
+        rows = [row("load", task, float(s), at=float(task)) for task, s in enumerate(hard)]
+        rows += [
+            row("mean", t, 2 * float(s), at=100.0 + t, worker="w1") for t, s in enumerate(second)
+        ]
+        relation = [{"stage": "load", "relation": outline(identity((100,)))}]
+        folder = write_history(
+            tmp_path / name, rows, shapes={"load": (100,), "mean": (100,)}, slots=2,
+            wall_seconds=300.0, reads={"mean": relation},
+        )  # fmt: skip
+        told = separate_run(read_run(folder))
+        for part in told.values():
+            assert part.known == (name == "alike"), name
+            assert part.by_nature[1] > 0.9
 
 
 def test_random_durations_are_explained_by_nothing():
