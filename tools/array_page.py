@@ -18,7 +18,8 @@ import zarr
 import asyncexec.array as xp
 from asyncexec.array import Array, Spec
 from asyncexec.plan import Plan
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.overlap import Overlap
 from tests.array.function_examples import EXAMPLES, Operands
 from tests.array.standard import SECTIONS
 

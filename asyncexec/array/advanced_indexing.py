@@ -22,6 +22,7 @@ from asyncexec.array.point_blocks import PointBlocks
 from asyncexec.array.sources import memory_source
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import Lengths, lengths_of
 from asyncexec.plan.runs import Runs
 
 _OPERATION = "getitem"
@@ -62,7 +63,7 @@ def gathered_by(node: Node, arrays: Mapping[int, Numbers], place: int, *, limit:
     followed = [d for axes in along.values() for d in axes]
     if len(set(followed)) == len(followed) and all(len(axes) < 2 for axes in along.values()):
         return _crossed(node, full, place, shape, limit)
-    found = _pointwise(node, full, rest, common, limit)
+    found = _pointwise(build.in_regular_chunks(node), full, rest, common, limit)
     axes = list(range(len(common), len(shape)))
     axes[place:place] = range(len(common))
     return build.permute(found, axes, _OPERATION) if place else found
@@ -80,6 +81,14 @@ def common_shape(arrays: Mapping[int, Numbers]) -> Shape:
         return chunking.broadcast_shapes(*(array.shape for array in arrays.values()))
     except ValueError as error:
         raise IndexError(f"index arrays do not fit together: {error}") from None
+
+
+def _lengths_taken(chunk: int, numbers: Numbers) -> int:
+    """Return the chunk lengths of what is taken at ``numbers``: of lists in order, what is taken of each chunk."""
+    if not isinstance(chunk, Lengths) or (np.diff(numbers) < 0).any():
+        return int(chunk)
+    ends = np.searchsorted(numbers, chunk.ends)
+    return lengths_of(np.diff(ends, prepend=0).tolist())
 
 
 def _crossed(
@@ -104,7 +113,7 @@ def _crossed(
             continue
         to = place + max(range(ndim), key=lambda d: listed.shape[d])
         views.append(AxisAccess.taken(to, listing_of(listed.ravel())))
-        chunks[to] = node.chunks[axis]
+        chunks[to] = _lengths_taken(node.chunks[axis], listed.ravel())
         if listed.size > n:
             longer.append(to)
     settled = tuple(chunks)

@@ -14,6 +14,7 @@ from asyncexec.array import build, chunks as chunking
 from asyncexec.array.assigned_values import as_assigned
 from asyncexec.array.assignment import assigned
 from asyncexec.array.blocking import run
+from asyncexec.array.chunked import Chunked
 from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
 from asyncexec.array.display import as_html, as_text
@@ -40,7 +41,7 @@ from asyncexec.errors import AsyncexecError
 from asyncexec.plan import Plan
 
 
-class Array(Conversions, Methods, Operators):
+class Array(Chunked, Conversions, Methods, Operators):
     """A chunked array whose elements are computed when they are asked for.
 
     Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
@@ -60,18 +61,14 @@ class Array(Conversions, Methods, Operators):
     (array(803200.), array(800000.))
     """
 
-    __slots__ = ("_node", "_spec")
+    __slots__ = ("_spec",)
 
     __array_ufunc__ = UfuncMethod()
 
     def __init__(self, node: Node, spec: Spec | None = None) -> None:
         self._node = node
+        self._regular: Node | None = None
         self._spec = spec
-
-    @property
-    def node(self) -> Node:
-        """The expression behind it."""
-        return self._node
 
     @property
     def own_spec(self) -> Spec | None:
@@ -92,16 +89,6 @@ class Array(Conversions, Methods, Operators):
     def dtype(self) -> np.dtype[Any]:
         """Element type."""
         return self._node.dtype
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Chunk length along each axis; the last chunk may be shorter."""
-        return self._node.chunks
-
-    @property
-    def numblocks(self) -> tuple[int, ...]:
-        """Number of chunks along each axis."""
-        return chunking.grid(self.shape, self.chunks)
 
     @property
     def ndim(self) -> int:
@@ -171,7 +158,7 @@ class Array(Conversions, Methods, Operators):
         """Return the same array in other chunks; see :func:`asyncexec.array.rechunk`."""
         limit = chunk_limit(self._spec)
         settled = chunking.normalize_chunks(
-            chunks, self.shape, self.itemsize, limit=limit, previous=self.chunks
+            chunks, self.shape, self.itemsize, limit=limit, previous=self._node.chunks
         )
         return self._make(build.with_chunks(self._node, settled))
 
@@ -243,7 +230,7 @@ class Array(Conversions, Methods, Operators):
         if isinstance(other, str | bytes):
             other = as_text_operand(other, self.dtype)
         if isinstance(other, Array):
-            operand, spec = other.node, common_spec((self._spec, other.own_spec))
+            operand, spec = other.own_node, common_spec((self._spec, other.own_spec))
         elif isinstance(other, (*SCALARS, np.ndarray)):
             operand, spec = constant_or_node(other), self._spec
         else:
@@ -285,7 +272,7 @@ class Array(Conversions, Methods, Operators):
             operand, spec = constant_or_node(other), self._spec
         else:
             return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
-        left, right = (operand, self._node) if swap else (self._node, operand)
+        left, right = (operand, self.node) if swap else (self.node, operand)
         free = (spec or Spec()).free_bytes
         return type(self)(
             matrix_product(left, right, limit=chunk_limit(spec), free_bytes=free), spec
@@ -314,7 +301,8 @@ class Array(Conversions, Methods, Operators):
         new = as_assigned(value, self.dtype)
         limit = chunk_limit(spec)
         evaluate = self._evaluating(spec, "x[key] = value", "x.__setitem__, key, value")
-        self._node = assigned(self._node, key, new, limit=limit, evaluate=evaluate)
+        found = assigned(self.node, key, new, limit=limit, evaluate=evaluate)
+        self._regular, self._node = None, build.with_chunks(found, self._node.chunks)
         self._spec = spec
 
     def _shared_spec(self, *parts: Any) -> Spec | None:
@@ -368,11 +356,11 @@ class Array(Conversions, Methods, Operators):
         return _from_rows, (type(self), as_rows(self._node), self._spec)
 
     def __repr__(self) -> str:
-        return as_text(self.shape, self.dtype, self.chunks)
+        return as_text(self.shape, self.dtype, self._node.chunks)
 
     def _repr_html_(self) -> str:
         operation, work = self._node.operation, self._work()
-        return as_html(self.shape, self.dtype, self.chunks, operation=operation, work=work)
+        return as_html(self.shape, self.dtype, self._node.chunks, operation=operation, work=work)
 
     def _work(self) -> str:
         """Return in words what computing it takes; nothing where it cannot run."""

@@ -70,14 +70,15 @@ class BlockFunctionCall:
     def node(self, settled: Sequence[BlockLengths]) -> Node:
         """Return the node, where the result has the lengths ``settled``.
 
-        Blocks of different lengths are padded to the longest; what reads them reads each without its padding.
+        Where some blocks have no elements, all are padded to the longest; what reads them reads each without its
+        padding.
 
         Raises
         ------
         OptionError
             If the element type is neither said nor found out.
         """
-        along = [Along(each.total, each.longest) for each in settled]
+        along = [Along(each.total, each.chunk) for each in settled]
         wanted = self.probe(along).dtype() if self.dtype is None else self.dtype
         dtype = checked_dtype(wanted, what=f"the result of {self.name}")
         lengths = tuple(each.each for each in settled)
@@ -96,7 +97,7 @@ class BlockFunctionCall:
             inputs=tuple(node for node, _ in self.operands),
             axes=tuple(tuple(places.get(label) for label in own) for _, own in self.operands),
             shape=tuple(each.padded for each in settled),
-            chunks=tuple(each.longest for each in settled),
+            chunks=tuple(each.chunk for each in settled),
             dtype=dtype,
             wants_block_id=isinstance(call, BlockCaller) or self.call.wants_block_id,
             extra_bytes=self.extra_bytes,
@@ -124,7 +125,7 @@ class BlockFunctionCall:
         }
         found[None] = BlockGrid(
             shape=tuple(each.total for each in settled),
-            chunks=tuple(each.longest for each in settled),
+            chunks=tuple(each.chunk for each in settled),
             axes=tuple(range(len(settled))),
             dtype=dtype,
             lengths=tuple(each.each for each in settled),
@@ -137,7 +138,7 @@ def _without_padding(node: Node, settled: Sequence[BlockLengths]) -> Node:
         AxisAccess.view(axis, each.total)
         if each.each is None
         else AxisAccess.taken(
-            axis, Runs(np.arange(len(each.each)) * each.longest, np.asarray(each.each))
+            axis, Runs(np.arange(len(each.each)) * each.chunk, np.asarray(each.each))
         )
         for axis, each in enumerate(settled)
     ]

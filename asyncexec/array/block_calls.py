@@ -11,10 +11,11 @@ import numpy as np
 from asyncexec.array.kernels import read_only
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.lengths import block_start, count_blocks
 from asyncexec.plan.masked import unmasked
 
-type Lengths = tuple[int, ...] | None
-"""The length of each block along an axis; None where all but the last have the length of a chunk."""
+type EachLength = tuple[int, ...] | None
+"""The length of each block along an axis, where some have no elements; None where all have those of chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,14 @@ class BlockGrid:
         The axis of the result whose block number each axis follows; None where the function gets the whole axis.
     dtype : dtype
     lengths : tuple
-        Of each axis the lengths of its blocks, where they differ.
+        Of each axis the lengths of its blocks, where some have no elements.
     """
 
     shape: Shape
     chunks: Shape
     axes: tuple[int | None, ...]
     dtype: np.dtype[Any]
-    lengths: tuple[Lengths, ...]
+    lengths: tuple[EachLength, ...]
 
     def at(self, block_id: Index) -> dict[str, Any]:
         """Return what ``block_info`` has of the block that goes with the result's block ``block_id``."""
@@ -81,8 +82,9 @@ class BlockGrid:
                 places.append((0, n))
                 counts.append(1)
             elif lengths is None:
-                places.append((min(number * chunk, n), min((number + 1) * chunk, n)))
-                counts.append(-(-n // chunk))
+                first, end = block_start(chunk, number), block_start(chunk, number + 1)
+                places.append((min(first, n), min(end, n)))
+                counts.append(count_blocks(n, chunk))
             else:
                 begin = sum(lengths[:number])
                 places.append((begin, begin + lengths[number]))
@@ -109,13 +111,13 @@ class BlockCaller:
     grids : mapping of (int or None) to BlockGrid
         Of each array by its place among the arguments, and of the result (None); empty where nobody asks.
     lengths : tuple
-        Of each axis of the result the lengths of its blocks, where they differ.
+        Of each axis of the result the lengths of its blocks, where some have no elements.
     """
 
     call: UserCall
     name: str
     grids: Mapping[int | None, BlockGrid]
-    lengths: tuple[Lengths, ...]
+    lengths: tuple[EachLength, ...]
 
     def __call__(self, *blocks: Any, block_id: Index, **keywords: Any) -> Any:
         if self.call.wants_block_id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import block_start, count_blocks
 
 LONGEST = 140.0
 """Length of the longest axis, in pixels."""
@@ -41,10 +42,10 @@ def drawing_of(shape: Shape, chunks: Shape) -> str:
 
 def _cuts(n: int, chunk: int, side: float) -> list[float]:
     """Return the places of the lines along an axis: its ends, and those between chunks, or fewer at equal distances."""
-    count = -(-n // chunk)
+    count = count_blocks(n, chunk)
     if count > MOST_PIECES:
         return [side * k / MOST_PIECES for k in range(MOST_PIECES + 1)]
-    return [side * min(k * chunk, n) / n for k in range(count + 1)]
+    return [side * min(block_start(chunk, k), n) / n for k in range(count + 1)]
 
 
 def _flat(rows: Sequence[float], columns: Sequence[float], labels: tuple[str, str]) -> str:

@@ -71,8 +71,8 @@ def map_blocks(
         The result's chunk lengths, if the function changes the shape of blocks: one for each axis, or a mapping of the
         axes that change. An integer is the length of every block; where the last chunk that goes in is shorter, the
         function is tried on ones of that length to find out whether the last that comes out is. A tuple has the length
-        of each block; where those before the last differ, blocks are stored with padding, and read without. A function
-        maps the length of blocks that go in to one of these.
+        of each block; where some have no elements, blocks are stored with padding, and read without. A function maps
+        the length of blocks that go in to one of these.
     drop_axis : int or sequence of int
         Axes that the result lacks. The function gets them whole.
     new_axis : int or sequence of int
@@ -90,7 +90,7 @@ def map_blocks(
     A block of a shape or type other than promised fails the task, with an error that names the chunk.
     """
     arrays = [a for a in args if isinstance(a, Array | np.ndarray)]
-    nodes, spec = as_nodes(arrays, "map_blocks")
+    nodes, spec = as_nodes(arrays, "map_blocks", own=True)
     if not nodes:
         raise OptionError("map_blocks takes at least one array; without any, use full() and such")
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
@@ -174,7 +174,7 @@ def blockwise(
     ]
     if not arrays:
         raise OptionError("blockwise takes at least one array with indices")
-    nodes, spec = as_nodes([a for a, _ in arrays], "blockwise")
+    nodes, spec = as_nodes([a for a, _ in arrays], "blockwise", own=True)
     sizes = _sizes(nodes, [labels for _, labels in arrays], align=align_arrays)
     lengths = {label: integer(n, "a length of new_axes") for label, n in (new_axes or {}).items()}
     new = {label: Along(n, max(n, 1)) for label, n in lengths.items()}

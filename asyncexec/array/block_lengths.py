@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from asyncexec.array.block_calls import UserCall
 from asyncexec.array.nodes import Node
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
+from asyncexec.plan.lengths import Lengths, count_blocks, lengths_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,20 @@ class BlockLengths:
     ----------
     total : int
         Length of the axis.
-    longest : int
-        Length of all blocks but the last, or of the longest where they differ.
+    chunk : int
+        The lengths of blocks as of chunks; where some have no elements, that of the longest.
     each : tuple of int or None
-        Of each block, where they differ.
+        Of each block, where some have no elements.
     """
 
     total: int
-    longest: int
+    chunk: int
     each: tuple[int, ...] | None = None
 
     @property
     def padded(self) -> int:
         """Length of the axis where every block has that of the longest."""
-        return self.total if self.each is None else len(self.each) * self.longest
+        return self.total if self.each is None else len(self.each) * self.chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +136,34 @@ def settled_lengths(along: Sequence[Along], chunks: Any, probe: Probe) -> list[B
                 f"chunks are given for axis {axis}, and the result has {len(along)} axes"
             )
         a = number % len(along)
-        said = wanted(along[a].chunk) if callable(wanted) else wanted
+        said = _said(wanted, along[a]) if callable(wanted) else wanted
         settled[a] = _settled(along[a], said, a, probe)
     return settled
 
 
 def _settled(along: Along, wanted: Any, axis: int, probe: Probe) -> BlockLengths:
-    blocks = -(-along.length // along.chunk)
+    blocks = count_blocks(along.length, along.chunk)
     lengths = _block_lengths(wanted, axis, blocks)
     if len(lengths) == 1 and blocks != 1:
         (first,) = lengths
+        if isinstance(along.chunk, Lengths):
+            return BlockLengths(first * blocks, max(1, first))
         if first == along.chunk:
             return BlockLengths(along.length, first)
         last = _shorter(along, first, axis, probe)
         return BlockLengths(first * max(blocks - 1, 0) + (last if blocks else 0), max(1, first))
-    total, longest = sum(lengths), max(1, *lengths)
+    total = sum(lengths)
     regular = len(set(lengths[:-1])) <= 1 and lengths[-1] <= lengths[0]
-    return BlockLengths(total, longest, None if regular else tuple(lengths))
+    if regular or all(lengths):
+        return BlockLengths(total, lengths_of(lengths))
+    return BlockLengths(total, max(1, *lengths), tuple(lengths))
+
+
+def _said(wanted: Callable[[int], Any], along: Along) -> Any:
+    """Return what a function of the length of a block says, for each length that there is."""
+    if isinstance(along.chunk, Lengths):
+        return tuple(map(wanted, along.chunk.each))
+    return wanted(along.chunk)
 
 
 def _named(chunks: Any, ndim: int) -> Mapping[Any, Any]:

@@ -10,9 +10,10 @@ from asyncexec.array.block_calls import CallForOutputs
 from asyncexec.array.kernels import BlockFunction, CallFunction, MakeOutputs
 from asyncexec.array.nodes import DType, Node, elements
 from asyncexec.array.outputs import ArrayOutput
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+from asyncexec.plan.overlap import Overlap
 
 type Border = tuple[int, int]
 """The numbers of elements before and after a block."""

@@ -36,7 +36,7 @@ def panel_width(array: Array) -> int | None:
     None where one panel would have all columns, or there would be too many panels.
     """
     side = min(array.shape[-2:])
-    wide = wide_itemsize(array.dtype) * math.prod(array.chunks[:-2])
+    wide = wide_itemsize(array.dtype) * math.prod(array.node.chunks[:-2])
     width = math.isqrt(array.spec.free_bytes // (_BLOCKS_HELD * wide))
     return width if width < side <= MOST_PANELS * width else None
 
@@ -80,7 +80,7 @@ def _rows_above(along: Sequence[tuple[int, Array]], first: int, last: int) -> Ar
 
 
 def _in_blocks(array: Array, width: int) -> Array:
-    return array.rechunk((*array.chunks[:-2], width, width))
+    return array.rechunk((*array.node.chunks[:-2], width, width))
 
 
 def blocked_solution(

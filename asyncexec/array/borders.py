@@ -10,6 +10,7 @@ import numpy as np
 
 from asyncexec.array.block_calls import UserCall
 from asyncexec.plan.box import Index
+from asyncexec.plan.lengths import block_start
 
 _NUMPY_MODES: dict[str, Any] = {"reflect": "symmetric", "nearest": "edge", "periodic": "wrap"}
 
@@ -48,8 +49,10 @@ class AxisBorder:
         """Return first and last (exclusive) element of the block, without its border."""
         if self.axis is None or self.length <= self.chunk:
             return 0, self.length
-        begin = block_id[self.axis] * self.chunk
-        return begin, min(begin + self.chunk, self.length)
+        number = block_id[self.axis]
+        return block_start(self.chunk, number), min(
+            block_start(self.chunk, number + 1), self.length
+        )
 
     def widths(self, block_id: Index) -> tuple[int, int]:
         """Return the number of elements before and after the block that the function gets."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from asyncexec.array import basic_indexing, chunks as chunking
 from asyncexec.array.chunks import POSITION_BYTES
-from asyncexec.array.dtypes import checked_dtype, warn_of_discarded
+from asyncexec.array.dtypes import checked_dtype, warn_of_discarded, with_length
 from asyncexec.array.index_keys import checked_numbers, not_evaluated, parse_key
 from asyncexec.array.integers import integer, integers
 from asyncexec.array.kernels import convert
@@ -110,6 +110,17 @@ def with_chunks(node: Node, chunks: Shape) -> Node:
     return node if wanted == node.chunks else Rechunk(inputs=(node,), chunks=wanted)
 
 
+def in_regular_chunks(node: Node) -> Node:
+    """Return ``node`` in chunks of one length along each axis, as functions take it that count chunks by their length.
+
+    Where lengths differ, that is the longest of them; whoever needs it reads windows of what is there.
+    """
+    if chunking.is_regular(node.chunks):
+        return node
+    same = [AxisAccess.view(axis, n) for axis, n in enumerate(node.shape)]
+    return view("rechunk", node, same, node.shape, tuple(int(c) for c in node.chunks))
+
+
 def view(
     operation: str, node: Node, axes: Sequence[AxisAccess], shape: Shape, chunks: Shape
 ) -> Node:
@@ -160,7 +171,17 @@ def shown(node: Node, basic: Sequence[Any]) -> Node:
     same = tuple(AxisAccess.view(axis, n) for axis, n in enumerate(node.shape))
     if part.shape == node.shape and part.axes == same:
         return node
-    chunks = tuple(1 if origin is None else node.chunks[origin] for origin in part.origins)
+    slices = [part for part in basic if part is not None]
+    chunks = tuple(
+        1
+        if origin is None
+        else chunking.lengths_shown(
+            node.chunks[origin],
+            node.shape[origin],
+            range(*slices[origin].indices(node.shape[origin])),
+        )
+        for origin in part.origins
+    )
     return view("getitem", node, part.axes, part.shape, chunks)
 
 
@@ -250,14 +271,28 @@ def drop_axes(node: Node, axes: Sequence[int]) -> Node:
     return view("squeeze", node, views, shape, tuple(node.chunks[p] for p in kept))
 
 
-def concatenate(nodes: Sequence[Node], axis: int, dtype: DType, operation: str = "concat") -> Node:
-    """Return ``nodes`` one after another along ``axis``; their other axes are equal."""
+def concatenate(
+    nodes: Sequence[Node],
+    axis: int,
+    dtype: DType,
+    operation: str = "concat",
+    *,
+    as_they_lie: bool = False,
+) -> Node:
+    """Return ``nodes`` one after another along ``axis``; their other axes are equal.
+
+    Chunks are those of the largest, or ``as_they_lie`` those of each along ``axis``.
+    """
     lengths = [node.shape[axis] for node in nodes]
     begins = tuple(sum(lengths[:k]) for k in range(len(lengths)))
     first = nodes[0].shape
     shape = (*first[:axis], sum(lengths), *first[axis + 1 :])
     largest = max(nodes, key=lambda node: int(np.prod(node.shape, dtype=np.int64)))
     chunks = chunking.clipped(largest.chunks, shape)
+    if as_they_lie:
+        along = [(node.shape[axis], node.chunks[axis]) for node in nodes]
+        own = chunking.one_after_another(along, otherwise=chunks[axis])
+        chunks = (*chunks[:axis], own, *chunks[axis + 1 :])
     return Concat(
         operation=operation,
         inputs=tuple(_aligned_part(node, chunks, axis) for node in nodes),
@@ -299,28 +334,11 @@ def creation(
 
 def cast(node: Node, dtype: DType) -> Node:
     """Return ``node`` with elements of ``dtype``."""
-    wanted = checked_dtype(_with_length(node.dtype, dtype), what="the result")
+    wanted = checked_dtype(with_length(node.dtype, dtype), what="the result")
     if wanted == node.dtype:
         return node
     warn_of_discarded(node.dtype, wanted)
     return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
-
-
-def _with_length(dtype: DType, wanted: DType) -> DType:
-    """Return ``wanted``, of text and bytes without a length with the one that all elements of ``dtype`` fit into.
-
-    Raises
-    ------
-    TypeError
-        If their lengths are not known.
-    """
-    if wanted.itemsize or wanted.kind not in "SU":
-        return wanted
-    if dtype.kind == "T":
-        raise TypeError(
-            f"text of any length has no longest that is known: say a length, such as .astype('{wanted.kind}20')"
-        )
-    return np.empty(0, dtype).astype(wanted).dtype
 
 
 def reduce(

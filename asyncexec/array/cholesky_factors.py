@@ -75,7 +75,7 @@ def cholesky(x: Array, /, *, upper: bool = False) -> Array:
 
 def blocked_cholesky(array: Array, block: int) -> Array:
     """Return the lower Cholesky factor of each matrix of ``array``, in blocks of ``block`` rows and columns."""
-    lead = array.chunks[:-2]
+    lead = array.node.chunks[:-2]
     spec = array.own_spec
     rest = array.rechunk((*lead, block, block))
     columns: list[Array] = []
@@ -100,9 +100,9 @@ def blocked_cholesky(array: Array, block: int) -> Array:
 def _block_length(array: Array) -> int:
     """Return a good number of rows and columns of blocks, for which tasks stay within memory."""
     side = array.shape[-1]
-    wide = wide_itemsize(array.dtype) * math.prod(array.chunks[:-2])
+    wide = wide_itemsize(array.dtype) * math.prod(array.node.chunks[:-2])
     most = math.isqrt(max(1, array.spec.free_bytes // (_BLOCKS_HELD * wide)))
-    own = max(array.chunks[-2:])
+    own = max(array.node.chunks[-2:])
     return max(1, min(most, side, max(own, -(-side // _BLOCKS_ALONG))))
 
 
@@ -139,7 +139,7 @@ def _zeros(array: Array, rows: int, columns: int) -> Node | None:
     if not rows:
         return None
     shape = (*array.shape[:-2], rows, columns)
-    chunks = (*array.chunks[:-2], columns, columns)
+    chunks = (*array.node.chunks[:-2], columns, columns)
     make = Full(0, array.dtype)
     return build.creation("zeros", make, shape, chunks, array.dtype, aliases=True)
 

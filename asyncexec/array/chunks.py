@@ -1,6 +1,7 @@
 """Chunk arithmetic: pure functions of shapes, chunk lengths and bytes.
 
-Chunks are regular: one length per axis, the last chunk of an axis may be shorter. An axis of no elements has the chunk
+Along an axis chunks have one length, and the last may be shorter; or lengths that differ, listed one by one
+(:class:`~asyncexec.plan.lengths.Lengths`, which as a number are the longest). An axis of no elements has the chunk
 length 1.
 """
 
@@ -8,16 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from asyncexec.array.integers import integer
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
+from asyncexec.plan.lengths import Lengths, count_blocks, each_length, fitting_length, lengths_of
 from asyncexec.plan.memory import parse_bytes
 
 PREFERRED_BYTES = 64 * 1024 * 1024
 """The chunk size that "auto" aims at, where memory allows it."""
+
+MOST_LISTED = 100_000
+"""The most chunks along an axis whose lengths are listed without being asked for: beyond, one length serves better."""
 
 POSITION_BYTES = 64
 """The most that a position takes while it is sorted by chunk and cut out of it: some arrays of 64-bit numbers."""
@@ -40,8 +46,8 @@ def normalize_chunks(
     chunks : int, "auto", size, tuple, mapping or None
         An int is the length for every axis; -1 or None for an axis is the whole axis; "auto" (for the whole or for an
         axis) makes chunks of about ``limit`` bytes, a size such as "100MB" of about that. A mapping names axes; the
-        others keep their ``previous`` chunks. Lengths that are listed one by one for an axis, as Dask and xarray have
-        them, give the longest of them.
+        others keep their ``previous`` chunks. Lengths may be listed one by one for an axis, as Dask and xarray have
+        them.
     shape : tuple of int
     itemsize : int
         Bytes per element.
@@ -66,7 +72,7 @@ def normalize_chunks(
 
 def grid(shape: Shape, chunks: Shape) -> Shape:
     """Return how many chunks lie along each axis."""
-    return tuple(-(-n // c) for n, c in zip(shape, chunks, strict=True))
+    return tuple(count_blocks(n, c) for n, c in zip(shape, chunks, strict=True))
 
 
 def chunk_bytes(shape: Shape, chunks: Shape, itemsize: int) -> int:
@@ -76,7 +82,43 @@ def chunk_bytes(shape: Shape, chunks: Shape, itemsize: int) -> int:
 
 def clipped(chunks: Sequence[int], shape: Shape) -> Shape:
     """Return ``chunks`` cut to ``shape``; at least 1 along each axis."""
-    return tuple(max(1, min(c, n)) for c, n in zip(chunks, shape, strict=True))
+    return tuple(fitting_length(n, c) for c, n in zip(chunks, shape, strict=True))
+
+
+def listed_chunks(chunks: Shape) -> tuple[int | tuple[int, ...], ...]:
+    """Return ``chunks`` as users see them: a number for an axis, or all lengths where they differ."""
+    return tuple(c.each if isinstance(c, Lengths) else c for c in chunks)
+
+
+def is_regular(chunks: Shape) -> bool:
+    """Return whether chunks have one length along each axis."""
+    return not any(isinstance(c, Lengths) for c in chunks)
+
+
+def lengths_shown(length: int, extent: int, shown: range) -> int:
+    """Return the lengths of chunks of what a slice shows of an axis: cut where the axis is, if its lengths differ."""
+    if not isinstance(length, Lengths):
+        return length
+    if shown == range(extent):
+        return length
+    count = len(shown)
+    if not count:
+        return 1
+    ascending = shown if shown.step > 0 else shown[::-1]
+    first, step = ascending.start, ascending.step
+    ends = [min(max(-(-(end - first) // step), 0), count) for end in length.ends]
+    each = [b - a for a, b in pairwise((0, *ends))]
+    return lengths_of(each if shown.step > 0 else each[::-1])
+
+
+def one_after_another(along: Sequence[tuple[int, int]], *, otherwise: int) -> int:
+    """Return the lengths of all chunks along several axes (lengths and chunks of each), put one after another.
+
+    They are those of ``otherwise`` where there are too many to list.
+    """
+    if sum(count_blocks(n, c) for n, c in along) > MOST_LISTED:
+        return int(otherwise)
+    return lengths_of(length for n, c in along for length in each_length(n, c))
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -188,6 +230,8 @@ def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
     """Return the chunk length along one axis; None for "auto"."""
     if isinstance(given, str) and given == "auto":
         return None
+    if isinstance(given, Lengths) and given.total == n:
+        return given
     length = as_whole_number(given)
     if given is None or length == -1:
         return max(1, n)
@@ -204,14 +248,14 @@ def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
 
 
 def _regular(given: Any, n: int, axis: int) -> int:
-    """Return the one length of chunks that are listed: of irregular ones, that of the longest."""
+    """Return the length of chunks that are listed, or their lengths where these differ."""
     lengths = [integer(length, f"a chunk length along axis {axis}") for length in given]
     if sum(lengths) != n or min(lengths, default=0) < 0:
         raise OptionError(
             f"chunks {tuple(lengths)} along axis {axis} add up to {sum(lengths)}, and the axis has {n} elements: give "
             f"lengths of chunks that cover it, or one length for all"
         )
-    return max(1, *lengths, 1)
+    return lengths_of(lengths)
 
 
 def _fill_auto(wanted: Sequence[int | None], shape: Shape, itemsize: int, limit: int) -> Shape:

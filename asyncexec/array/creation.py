@@ -308,7 +308,7 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
         order[:2] = [1, 0]
     lengths = {axis: a.shape[0] for axis, a in zip(order, arrays, strict=True)}
     shape = tuple(lengths[axis] for axis in range(len(arrays)))
-    chunks = {axis: a.chunks[0] for axis, a in zip(order, arrays, strict=True)}
+    chunks = {axis: a.node.chunks[0] for axis, a in zip(order, arrays, strict=True)}
     grid = []
     for axis, a in zip(order, arrays, strict=True):
         key = tuple(slice(None) if p == axis else None for p in range(len(arrays)))

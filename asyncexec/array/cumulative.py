@@ -279,10 +279,10 @@ def _standard(
     if include_initial:
         shape = (*array.shape[:place], 1, *array.shape[place + 1 :])
         initial = Full(array.dtype.type(ufunc.identity), array.dtype)
-        chunks = (*array.chunks[:place], 1, *array.chunks[place + 1 :])
+        chunks = (*array.node.chunks[:place], 1, *array.node.chunks[place + 1 :])
         before = build.creation(operation, initial, shape, chunks, array.dtype, aliases=True)
         joined = build.concatenate((before, array.node), place, array.dtype, operation)
-        kept = build.with_chunks(joined, array.chunks) if array.size else joined
+        kept = build.with_chunks(joined, array.node.chunks) if array.size else joined
         array = Array(kept, array.own_spec)
     return _by_ufunc(operation, ufunc, array, place, dtype)
 

@@ -77,7 +77,7 @@ def diff(
     parts = [_beside(p, array, place) for p in (prepend, array, append) if p is not None]
     if len(parts) > 1:
         joined = concat(parts, axis=place)
-        array = Array(build.with_chunks(joined.node, array.chunks), joined.own_spec)
+        array = Array(build.with_chunks(joined.node, array.node.chunks), joined.own_spec)
     length = array.shape[place]
     # Differences of times are durations, and there are none of text.
     few = min(times, 2)
@@ -257,7 +257,7 @@ def interp(
     whole = [build.with_chunks(p.node, p.shape) for p in points]
     axes = tuple(range(array.ndim))
     # NumPy makes double precision of everything, and slopes where there are many elements.
-    extra = 8 * math.prod(array.chunks) + 5 * dtype.itemsize * points[0].size
+    extra = 8 * math.prod(array.node.chunks) + 5 * dtype.itemsize * points[0].size
     node = Blocks(
         operation="interp",
         call=_Interpolation(left, right, period, dtype),
@@ -265,7 +265,7 @@ def interp(
         inputs=(array.node, *whole),
         axes=(axes, (None,), (None,)),
         shape=array.shape,
-        chunks=array.chunks,
+        chunks=array.node.chunks,
         dtype=dtype,
         extra_bytes=extra,
     )
@@ -346,7 +346,7 @@ def _widths(x: Any, array: Array, axis: int) -> Array:
             raise ValueError(
                 f"coordinates of shape {places.shape} do not fit axis {axis} of shape {array.shape}"
             )
-        along = places.rechunk((array.chunks[axis],))
+        along = places.rechunk((array.node.chunks[axis],))
         node: Node = diff(along).node
         for a in range(array.ndim):
             if a != axis:

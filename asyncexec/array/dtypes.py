@@ -167,3 +167,20 @@ def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of the real parts of elements of ``dtype``, which is itself unless it is complex."""
     return np.real(np.empty(0, dtype)).dtype
+
+
+def with_length(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> np.dtype[Any]:
+    """Return ``wanted``, of text and bytes without a length with the one that all elements of ``dtype`` fit into.
+
+    Raises
+    ------
+    TypeError
+        If their lengths are not known.
+    """
+    if wanted.itemsize or wanted.kind not in "SU":
+        return wanted
+    if dtype.kind == "T":
+        raise TypeError(
+            f"text of any length has no longest that is known: say a length, such as .astype('{wanted.kind}20')"
+        )
+    return np.empty(0, dtype).astype(wanted).dtype

@@ -97,7 +97,7 @@ def apply_gufunc(
         )
     into, out_of = core_axes(parsed, axes, axis, keepdims=keepdims)
     arrays = [a if isinstance(a, Array) else asarray(a) for a in args]
-    nodes, spec = as_nodes(arrays, "apply_gufunc")
+    nodes, spec = as_nodes(arrays, "apply_gufunc", own=True)
     nodes = [_cores_last(n, a) for n, a in zip(nodes, into, strict=True)]
     sizes = _core_sizes(parsed, nodes, output_sizes or {})
     operands, loop = _aligned(parsed, nodes, limit=chunk_limit(spec), allow_rechunk=allow_rechunk)

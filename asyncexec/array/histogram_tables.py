@@ -107,5 +107,5 @@ def with_weights(
             f"{operation}() takes one weight for each element: the weights have the shape {given.shape}, "
             f"and the elements {array.shape}"
         )
-    nodes = [array.node, build.with_chunks(given.node, array.chunks)]
+    nodes = [array.node, build.with_chunks(given.node, array.node.chunks)]
     return nodes, common_spec((array.own_spec, given.own_spec)), given.dtype

@@ -144,7 +144,7 @@ def _points(
             f"of one length, and got the shapes {shapes}"
         )
     first = arrays[0]
-    rows = first.chunks[0]
+    rows = first.node.chunks[0]
     nodes = [build.with_chunks(each.node, (rows, *each.shape[1:])) for each in arrays]
     spec = common_spec(each.own_spec for each in arrays)
     if weights is not None:

@@ -72,13 +72,16 @@ def count_true(block: Block) -> Block:
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """The function that puts what a mask selects along ``axis`` in front, in a block ``length`` long; then zeros."""
+    """The function of what a mask selects along ``axis``: alone, or in front of zeros in a block ``length`` long."""
 
     axis: int
-    length: int
+    length: int | None = None
 
     def __call__(self, block: Block, mask: Block) -> Block:
         lead: tuple[Any, ...] = (slice(None),) * self.axis
+        if self.length is None:
+            chosen: Block = block[(*lead, mask)]
+            return chosen
         shape = (*block.shape[: self.axis], self.length, *block.shape[self.axis + 1 :])
         found = np.zeros(shape, block.dtype)
         found[(*lead, slice(0, np.count_nonzero(mask)))] = block[(*lead, mask)]

@@ -163,7 +163,7 @@ def _settled(part: Any, evaluate: Evaluate, most: int) -> Any:
     """Return an array of a key as a NumPy array, or the node of a lazy mask that is too large."""
     if isinstance(part, np.ndarray):
         return part
-    node: Node = part.node
+    node: Node = part.own_node
     if node.dtype.kind not in "biu":
         raise _no_index(part, f" of {node.dtype}")
     if node.dtype.kind == "b" and node.shape and math.prod(node.shape) > most:

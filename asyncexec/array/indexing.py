@@ -63,9 +63,9 @@ def take(
     numbers = checked_numbers(listed, array.shape[place], place)
     limit = chunk_limit(array.own_spec)
     if numbers.ndim == 1:
-        node = build.take_positions(array.node, numbers, place, limit=limit)
+        node = build.take_positions(array.own_node, numbers, place, limit=limit)
     else:
-        node = gathered_by(array.node, {place: numbers}, place, limit=limit)
+        node = gathered_by(array.own_node, {place: numbers}, place, limit=limit)
     return Array(node, array.own_spec)
 
 

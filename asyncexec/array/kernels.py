@@ -18,6 +18,7 @@ from asyncexec.array.reducers import Reducer, real_part
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.lengths import Lengths
 from asyncexec.plan.masked import unmasked
 
 type Block = NDArray[Any]
@@ -343,7 +344,11 @@ def elements_along(
     found = []
     for axis, unit, extent in zip(axes, units, extents, strict=True):
         groups = np.asarray(access.axes[axis].numbers(index))
-        along = np.minimum(unit, extent - groups * unit)
+        along = (
+            np.asarray(unit.each)[groups]
+            if isinstance(unit, Lengths)
+            else np.minimum(unit, extent - groups * unit)
+        )
         found.append(along.reshape([-1 if a == axis else 1 for a in range(len(access.axes))]))
     return found
 

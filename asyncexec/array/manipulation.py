@@ -44,15 +44,15 @@ def broadcast_to(x: Array, /, shape: int | Sequence[int], *, chunks: ChunksLike 
     wanted = as_shape(shape)
     if array.shape == wanted:
         return array
-    found = Array(build.broadcast(array.node, wanted), array.own_spec)
+    found = Array(build.broadcast(array.own_node, wanted), array.own_spec)
     return found if chunks is None else found.rechunk(chunks)
 
 
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Return ``arrays`` one after another along ``axis``.
 
-    The element type is the common one. The chunks are those of the largest array. For ``axis=None`` all elements, in C
-    order, are along one axis.
+    The element type is the common one. Along ``axis`` chunks are those of each array, along others those of the
+    largest. For ``axis=None`` all elements, in C order, are along one axis.
 
     >>> xp.concat([xp.arange(3), xp.asarray([0.5])]).compute()
     array([0. , 1. , 2. , 0.5])
@@ -64,11 +64,12 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     ValueError
         If their other axes differ in length, or there are none.
     """
-    nodes, spec = as_nodes(list(arrays), "concat")
+    nodes, spec = as_nodes(list(arrays), "concat", own=True)
     if not nodes:
         raise ValueError("concat of no arrays")
     if axis is None:
-        nodes, axis = [raveled(node, limit=chunk_limit(spec)) for node in nodes], 0
+        regular = map(build.in_regular_chunks, nodes)
+        nodes, axis = [raveled(node, limit=chunk_limit(spec)) for node in regular], 0
     first = nodes[0].shape
     place = build.normalized_axis(axis, len(first))
     for node in nodes:
@@ -81,7 +82,7 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
                 f"all other axes must be equal"
             )
     dtype = np.result_type(*(node.dtype for node in nodes))
-    return Array(build.concatenate(nodes, place, dtype), spec)
+    return Array(build.concatenate(nodes, place, dtype, as_they_lie=True), spec)
 
 
 def expand_dims(x: Array, /, axis: int | Sequence[int] = 0) -> Array:
@@ -94,7 +95,7 @@ def expand_dims(x: Array, /, axis: int | Sequence[int] = 0) -> Array:
     """
     array = as_array(x, "expand_dims")
     places = integers(axis, "axis")
-    node = array.node
+    node = array.own_node
     for place in sorted(build.normalized_axes(places, array.ndim + len(places))):
         node = build.insert_axis(node, place)
     return Array(node, array.own_spec)
@@ -161,7 +162,7 @@ def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
         raise ValueError(f"axes {tuple(axes)} must name each of the {array.ndim} axes once")
     if order == tuple(range(array.ndim)):
         return array
-    return Array(build.permute(array.node, order), array.own_spec)
+    return Array(build.permute(array.own_node, order), array.own_spec)
 
 
 def rechunk(x: Array, /, chunks: ChunksLike) -> Array:
@@ -279,7 +280,7 @@ def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
     for a in axes:
         if array.shape[a] != 1:
             raise ValueError(f"axis {a} has {array.shape[a]} elements: only axes of one can go")
-    return Array(build.drop_axes(array.node, axes), array.own_spec) if axes else array
+    return Array(build.drop_axes(array.own_node, axes), array.own_spec) if axes else array
 
 
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
@@ -295,7 +296,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     ValueError
         If their shapes differ, or there are none.
     """
-    nodes, spec = as_nodes(list(arrays), "stack")
+    nodes, spec = as_nodes(list(arrays), "stack", own=True)
     if not nodes:
         raise ValueError("stack of no arrays")
     for node in nodes:

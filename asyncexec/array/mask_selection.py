@@ -1,7 +1,8 @@
 """Selection by large masks: counts per chunk are evaluated, each chunk is compacted, and a view drops the padding.
 
-Where a mask covers several axes, these become one axis in C order first, so that elements come in NumPy's order. Every
-chunk is compacted into a block as long as the most that any chunk has, so that blocks are regular.
+Where a mask covers several axes, these become one axis in C order first, so that elements come in NumPy's order.
+What is selected of each chunk is a chunk of the result, in its own length. Where some chunks have nothing, every chunk
+is compacted into a block as long as the most that any chunk has.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from asyncexec.array.index_keys import Evaluate, Numbers, WideMask
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import own_source
 from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.lengths import count_blocks, each_length, fitting_length, lengths_of
 from asyncexec.plan.runs import Runs
+
+_LEAST = 16
+"""What is selected of chunks is put together to longer ones where it is less than this part of them."""
 
 _LISTS = 4
 """Lists of positions in a task may take this many times the size of a chunk: there is room for ten."""
@@ -51,7 +56,7 @@ def counted(mask: WideMask, chunk: int, evaluate: Evaluate, *, limit: int) -> Co
     """
     given = mask.elements
     if isinstance(given, np.ndarray):
-        begins = np.arange(0, given.size, chunk)
+        begins = np.cumsum([0, *each_length(given.size, chunk)])[:-1]
         found = np.add.reduceat(given.ravel(), begins, dtype=np.int64) if given.size else begins
         return CountedMask(node=own_source(given.ravel(), chunk), counts=found)
     node = joined(given, 0, len(given.shape), limit=limit, operation="getitem")
@@ -70,6 +75,14 @@ def counted(mask: WideMask, chunk: int, evaluate: Evaluate, *, limit: int) -> Co
         dtype=np.dtype(np.int64),
     )
     return CountedMask(node=flat, counts=np.asarray(evaluate(each)))
+
+
+def natural_length(counts: Numbers, chunk: int, limit: int) -> int:
+    """Return the chunk lengths of what is selected of chunks of ``chunk``: its parts, unless these are short."""
+    some = counts[counts > 0]
+    if len(some) > chunking.MOST_LISTED or some.sum() * _LEAST < len(some) * int(chunk):
+        return _length(int(chunk), limit)
+    return lengths_of(some.tolist())
 
 
 def selected_by_mask(
@@ -100,11 +113,13 @@ def selected_by_mask(
 def _compacted(node: Node, mask: CountedMask, axis: int, limit: int) -> Node:
     blocks, most = len(mask.counts), mask.most
     shape, chunks = list(node.shape), list(node.chunks)
-    shape[axis], chunks[axis] = blocks * most, most
+    natural = natural_length(mask.counts, node.chunks[axis], limit)
+    direct = count_blocks(mask.total, natural) == blocks == np.count_nonzero(mask.counts)
+    shape[axis], chunks[axis] = (mask.total, natural) if direct else (blocks * most, most)
     own = tuple(range(len(shape)))
     padded = Blocks(
         operation="getitem",
-        call=Compact(axis, most),
+        call=Compact(axis, None if direct else most),
         keywords={},
         inputs=(node, mask.node),
         axes=(own, (axis,)),
@@ -114,7 +129,7 @@ def _compacted(node: Node, mask: CountedMask, axis: int, limit: int) -> Node:
         # The mask becomes a list of positions.
         extra_bytes=16 * node.chunks[axis],
     )
-    return _in_front(padded, mask, axis, _length(node.chunks[axis], limit))
+    return padded if direct else _in_front(padded, mask, axis, natural)
 
 
 def numbers_of_true(mask: CountedMask, *, limit: int) -> Node:
@@ -132,7 +147,7 @@ def numbers_of_true(mask: CountedMask, *, limit: int) -> Node:
         wants_block_id=True,
         extra_bytes=16 * chunk,
     )
-    return _in_front(padded, mask, 0, _length(chunk, limit))
+    return _in_front(padded, mask, 0, natural_length(mask.counts, chunk, limit))
 
 
 def _length(chunk: int, limit: int) -> int:
@@ -148,5 +163,6 @@ def _in_front(padded: Node, mask: CountedMask, axis: int, chunk: int) -> Node:
         for a, n in enumerate(padded.shape)
     ]
     shape = (*padded.shape[:axis], mask.total, *padded.shape[axis + 1 :])
+    chunk = fitting_length(mask.total, chunk)
     chunks = (*padded.chunks[:axis], chunk, *padded.chunks[axis + 1 :])
     return build.view(padded.operation, padded, views, shape, chunks)

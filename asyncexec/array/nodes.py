@@ -23,9 +23,10 @@ from asyncexec.array.kernels import (
     IdentityStep,
     TextStep,
 )
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+from asyncexec.plan.overlap import Overlap
 from asyncexec.storage.chunks.array_traits import ArrayTraits
 
 type DType = np.dtype[Any]

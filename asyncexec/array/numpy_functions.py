@@ -103,7 +103,7 @@ def _of_elements(name: str, func: Callable[..., Any], bound: BoundArguments) -> 
     dtype = checked_dtype(
         build.result_dtype(func, [x.node], options), what=f"the result of {name}()"
     )
-    block = math.prod(map(min, x.shape, x.chunks))
+    block = math.prod(map(min, x.shape, x.node.chunks))
     extra = ELEMENTWISE[name] * block * max(x.itemsize, dtype.itemsize, 8)
     return namespace().map_blocks(func, x, dtype=dtype, extra_memory=extra, **options)
 

@@ -138,7 +138,7 @@ def apply_to_elements(
     operands = [_operand(x) for x in inputs]
     arrays: list[Any] = [x for x in operands if isinstance(x, Operators)]
     spec = common_spec(a.own_spec for a in arrays)
-    nodes = [x.node if isinstance(x, Operators) else constant_or_node(x) for x in operands]  # type: ignore[attr-defined]  # only arrays have these operators
+    nodes = [x.own_node if isinstance(x, Operators) else constant_or_node(x) for x in operands]  # type: ignore[attr-defined]  # only arrays have these operators
     dtype = checked_dtype(
         build.result_dtype(function, nodes, keywords), what=f"the result of {name}()"
     )
@@ -177,7 +177,7 @@ def _nth_result(
     """Return one of several results; a task makes and drops the others, whose memory is counted."""
     function = NthResult(ufunc, number, dict(keywords))
     made = apply_to_elements(ufunc.__name__, function, inputs, {})
-    block = math.prod(map(min, made.shape, made.chunks))
+    block = math.prod(map(min, made.shape, made.node.chunks))
     return namespace().map_blocks(
         function,
         *map(_operand, inputs),

@@ -25,6 +25,7 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
+from asyncexec.plan.lengths import Lengths, each_length, lengths_of
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.runs import Runs
 
@@ -92,7 +93,7 @@ def map_overlap(
         If there is more to be mirrored, or repeated, than there is.
     """
     arrays = [a for a in args if isinstance(a, Array | np.ndarray)]
-    nodes, spec = as_nodes(arrays, "map_overlap")
+    nodes, spec = as_nodes(arrays, "map_overlap", own=True)
     if not nodes:
         raise OptionError("map_overlap takes at least one array")
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
@@ -169,7 +170,7 @@ def _borders(
                 f"depth {reach} along axis {p} is more than its {n} elements, for boundary {settled!r}"
             )
         axis = labels.index(lead + p) if lead + p in labels else None
-        last = n % chunk or min(chunk, n)
+        first, last = _outer_lengths(n, chunk)
         mirrored = settled == "reflect"
         found.append(
             AxisBorder(
@@ -180,10 +181,17 @@ def _borders(
                 chunk=chunk,
                 axis=axis,
                 read_before=max(before, after - last if mirrored else 0),
-                read_after=max(after, before - chunk if mirrored else 0),
+                read_after=max(after, before - first if mirrored else 0),
             )
         )
     return tuple(found)
+
+
+def _outer_lengths(n: int, chunk: int) -> tuple[int, int]:
+    """Return the lengths of the first and the last chunk along an axis."""
+    if isinstance(chunk, Lengths):
+        return chunk.each[0], chunk.each[-1]
+    return chunk, n % chunk or min(chunk, n)
 
 
 def _per_axis(given: Any, ndim: int, default: Any, what: str) -> list[Any]:
@@ -242,7 +250,12 @@ def _periodic(node: Node, borders: tuple[AxisBorder, ...]) -> tuple[Node, tuple[
         runs = _around_the_end(node.shape[p], node.chunks[p], border.before, border.after)
         views[p] = AxisAccess.taken(p, runs)
         shape[p] = len(runs)
-        chunks[p] += border.before + border.after
+        around = border.before + border.after
+        each = each_length(node.shape[p], node.chunks[p])
+        regular = not isinstance(node.chunks[p], Lengths)
+        chunks[p] = (
+            chunks[p] + around if regular else lengths_of(length + around for length in each)
+        )
         found[p] = replace(border, complete=True, read_before=0, read_after=0)
     if found == list(borders):
         return node, borders
@@ -251,9 +264,9 @@ def _periodic(node: Node, borders: tuple[AxisBorder, ...]) -> tuple[Node, tuple[
 
 def _around_the_end(n: int, chunk: int, before: int, after: int) -> Runs:
     """Return the elements of each chunk with its borders, where the other end is beyond each end."""
-    begins = np.arange(0, n, chunk)
+    begins, ends = _begins_and_ends(n, chunk)
     starts = begins - before
-    ends = np.minimum(begins + chunk, n) + after
+    ends = ends + after
     inside = np.flatnonzero((starts >= 0) & (ends <= n))
     low, high = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
     pieces = [_cut_at_the_end(starts[k], ends[k], n) for k in range(low)]
@@ -261,6 +274,15 @@ def _around_the_end(n: int, chunk: int, before: int, after: int) -> Runs:
     pieces += [_cut_at_the_end(starts[k], ends[k], n) for k in range(high, len(begins))]
     all_starts, all_counts = zip(*pieces, strict=True)
     return Runs(np.concatenate(all_starts), np.concatenate(all_counts))
+
+
+def _begins_and_ends(n: int, chunk: int) -> tuple[Any, Any]:
+    """Return the first element of each chunk along an axis, and that after its last."""
+    if isinstance(chunk, Lengths):
+        ends = np.asarray(chunk.ends)
+        return np.concatenate([[0], ends[:-1]]), ends
+    begins = np.arange(0, n, chunk)
+    return begins, np.minimum(begins + chunk, n)
 
 
 def _cut_at_the_end(start: int, end: int, n: int) -> tuple[Any, Any]:
@@ -284,8 +306,7 @@ def _untrimmed(along: Sequence[Along], removed: Sequence[AxisBorder | None]) -> 
     for axis, (each, border) in enumerate(zip(along, removed, strict=True)):
         if border is None or not (border.before or border.after):
             continue
-        begins = np.arange(0, each.length, each.chunk)
-        ends = np.minimum(begins + each.chunk, each.length)
+        begins, ends = _begins_and_ends(each.length, each.chunk)
         before, after = np.full_like(begins, border.before), np.full_like(begins, border.after)
         if border.boundary == "none":
             before, after = np.minimum(before, begins), np.minimum(after, each.length - ends)

@@ -186,7 +186,7 @@ def _mirrored(n: int, before: int, after: int, mode: str) -> list[Segment]:
 def _constant(x: Array, side: _Side) -> Node:
     shape = (*x.shape[: side.axis], side.count, *x.shape[side.axis + 1 :])
     value = as_element(side.value, x.dtype, what="constant_values")
-    return build.creation("pad", Full(value, x.dtype), shape, x.chunks, x.dtype, aliases=True)
+    return build.creation("pad", Full(value, x.dtype), shape, x.node.chunks, x.dtype, aliases=True)
 
 
 def _empty(x: Array, side: _Side) -> Node:
@@ -208,7 +208,7 @@ def _ramp(x: Array, side: _Side) -> Node:
         inputs=(edge,),
         axes=(tuple(range(x.ndim)),),
         shape=(*x.shape[: side.axis], side.count, *x.shape[side.axis + 1 :]),
-        chunks=(*x.chunks[: side.axis], side.count, *x.chunks[side.axis + 1 :]),
+        chunks=(*x.node.chunks[: side.axis], side.count, *x.node.chunks[side.axis + 1 :]),
         dtype=x.dtype,
         extra_bytes=2 * 8 * side.count,
     )

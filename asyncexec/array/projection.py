@@ -24,6 +24,7 @@ from asyncexec.array.outputs import OutputOf
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import Lengths
 from asyncexec.plan.memory import Memory
 
 ZARR_CHUNKS_AT_ONCE = 10
@@ -159,7 +160,8 @@ def _written_of(group: FusionGroup, root: Node) -> tuple[int, int]:
     written, itemsize = block_of(root), root.dtype.itemsize
     block = math.prod(map(min, written, root.shape)) * itemsize
     unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
-    ragged = any(n > c and n % c for n, c in zip(root.shape, root.chunks, strict=True))
+    pairs = zip(root.shape, root.chunks, strict=True)
+    ragged = any(n > c and (isinstance(c, Lengths) or n % c) for n, c in pairs)
     copied = ragged or written != root.chunks or not _contiguous(group, root)
     return block, unit * (1 + copied)
 

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from asyncexec.array.chunks import clipped, grid
+from asyncexec.array.chunks import clipped, grid, is_regular
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import Lengths, count_blocks
 
 MOST_AMPLIFICATION = 2.0
 """How often a source chunk may be read, on average, rather than go through an intermediate array."""
@@ -51,6 +52,8 @@ def plan_rechunk(
     most_bytes : int
         The largest block a task may hold. A single source or target chunk is taken even where it is larger.
     """
+    if not is_regular((*source, *target)):
+        return _between_listed(shape, itemsize, source, target, most_bytes)
     read = consolidated(shape, itemsize, source, most_bytes, toward=target)
     write = consolidated(shape, itemsize, target, most_bytes, toward=source)
     if amplification(shape, source, write) <= MOST_AMPLIFICATION:
@@ -64,6 +67,22 @@ def plan_rechunk(
             break
         best = candidate
     return best
+
+
+def _between_listed(
+    shape: Shape, itemsize: int, source: Shape, target: Shape, most_bytes: int
+) -> tuple[RechunkStep, ...]:
+    """Return the passes where chunks differ in length: those between the longest, of which the last writes ``target``.
+
+    Along an axis whose target chunks are listed, a task writes one of them.
+    """
+    regular = [tuple(int(c) for c in chunks) for chunks in (source, target)]
+    *before, last = plan_rechunk(shape, itemsize, *regular, most_bytes=most_bytes)
+    along = zip(target, last.block, strict=True)
+    return (
+        *before,
+        RechunkStep(tuple(t if isinstance(t, Lengths) else b for t, b in along), target),
+    )
 
 
 def consolidated(
@@ -88,6 +107,10 @@ def amplification(shape: Shape, source: Shape, block: Shape) -> float:
     """Return how many times a source chunk is read, on average, when it is read in blocks of ``block``."""
     times = 1.0
     for n, chunk, length in zip(shape, source, block, strict=True):
+        if isinstance(chunk, Lengths) or isinstance(length, Lengths):
+            chunks = count_blocks(n, chunk)
+            times *= len(set(_borders(n, chunk)) | set(_borders(n, length))) / chunks + 1 / chunks
+            continue
         if n <= chunk:
             times *= max(1, -(-n // length))
             continue
@@ -99,6 +122,10 @@ def amplification(shape: Shape, source: Shape, block: Shape) -> float:
         aligned = (blocks - 1) // shared
         times *= 1 + (blocks - 1 - aligned) / chunks
     return times
+
+
+def _borders(extent: int, length: int) -> Sequence[int]:
+    return length.ends[:-1] if isinstance(length, Lengths) else range(length, extent, length)
 
 
 def geometric(read: Shape, write: Shape, passes: int) -> list[Shape]:

@@ -19,6 +19,7 @@ from asyncexec.array.streamed_reductions import (
 )
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import count_blocks, grouped_lengths
 
 SPLIT_EVERY = 8
 """How many partial results a task merges, where memory allows it."""
@@ -77,7 +78,7 @@ class PartialReduction:
     Attributes
     ----------
     axes, widths : tuple of int
-        The reduced axes, and how many elements of the input each takes together.
+        The reduced axes, and how many elements of the input each takes together (of each group, where they differ).
     units : tuple of int
         How many elements of the array that is reduced one element of the input stands for.
     extents : tuple of int
@@ -109,7 +110,7 @@ class PartialReduction:
         # Asked for at every step of lowering, and always the same.
         lengths = list(self.inputs[0].shape)
         for axis, width in zip(self.axes, self.widths, strict=True):
-            lengths[axis] = max(1, -(-lengths[axis] // width))
+            lengths[axis] = max(1, count_blocks(lengths[axis], width))
         partial_dtypes = self.reducer.partial_dtypes
         made = (self.reducer.result_dtype,) if self.last else partial_dtypes
         shape, chunks = tuple(lengths), _ones(self.inputs[0].chunks, self.axes)
@@ -235,7 +236,7 @@ def _merged(
         if last:
             return step
         inputs, streams = _made_by(step), False
-        units = tuple(u * w for u, w in zip(units, widths, strict=True))
+        units = tuple(map(grouped_lengths, units, widths))
 
 
 def _pass(

@@ -14,7 +14,17 @@ from asyncexec.array.nodes import Node
 from asyncexec.array.placing import Placed
 from asyncexec.errors import OptionError, WriteConflictError
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import (
+    Lengths,
+    block_at,
+    block_start,
+    border_after,
+    border_before,
+    each_length,
+    part_lengths,
+)
 from asyncexec.storage.chunks.arrays import PartOfTarget, StoredArray
+from asyncexec.storage.chunks.listed_grids import resized
 from asyncexec.storage.places.locations import Location
 
 type RegionLike = Sequence[slice] | Mapping[str | int, slice] | slice
@@ -68,14 +78,17 @@ def appended(
     grown = tuple(n + more if a == at else n for a, n in enumerate(array.shape))
     bounds = [(begin, n) if a == at else (0, n) for a, n in enumerate(grown)]
     _check_shape(node, array, tuple(b - a for a, b in bounds), f"append_dim={axis!r}")
-    unit = array.unit[at]
-    if more and begin % unit and align != "read-write":
+    longer = resized(array, grown, {at: each_length(more, node.chunks[at])})
+    unit = longer.unit[at]
+    first = border_before(unit, begin)
+    if more and begin != first and align != "read-write":
+        whole = block_start(unit, block_at(unit, begin) + 1) - first
         raise WriteConflictError(
-            f"{place} ends at {begin} along axis {at}, within a chunk (or shard) of {unit} elements, which has room "
-            f"for {unit - begin % unit} more: pass align='read-write', with which one task reads that chunk, fills it "
-            f"in and writes it"
+            f"{place} ends at {begin} along axis {at}, within a chunk (or shard) of {whole} elements, which has room "
+            f"for {whole - (begin - first)} more: pass align='read-write', with which one task reads that chunk, fills "
+            f"it in and writes it"
         )
-    return _placed(node, array, array.resized(grown), bounds)
+    return _placed(node, array, longer, bounds)
 
 
 def check_align(align: Any) -> None:
@@ -88,10 +101,6 @@ def _opened(place: Location) -> tuple[StoredArray, tuple[str | None, ...]]:
     from asyncexec.storage.places.opening import open_described  # noqa: PLC0415 - brings Zarr, which is dear
 
     array, about = open_described(place)
-    if array.is_irregular:
-        raise OptionError(
-            f"{place} has chunks of irregular lengths, which are read, and not written in part: rechunk it first"
-        )
     return array, about.dimension_names
 
 
@@ -99,16 +108,18 @@ def _placed(
     node: Node, before: StoredArray, array: StoredArray, bounds: Bounds
 ) -> tuple[Node, StoredArray]:
     unit = array.unit
-    begin = tuple(start // u * u for (start, _), u in zip(bounds, unit, strict=True))
+    begin = tuple(border_before(u, start) for (start, _), u in zip(bounds, unit, strict=True))
     lead = tuple(start - b for (start, _), b in zip(bounds, begin, strict=True))
     shape = tuple(n + more if n else 0 for n, more in zip(node.shape, lead, strict=True))
     converted = _converted(node, before)
     # Whole chunks (or shards) of the target, as many of them as a chunk of the node has.
-    block = tuple(max(c // u, 1) * u for c, u in zip(node.chunks, unit, strict=True))
-    merges = not all(
-        start % u == 0 and (stop % u == 0 or stop == n)
-        for (start, stop), u, n in zip(bounds, unit, array.shape, strict=True)
+    ends = tuple(b + n for b, n in zip(begin, shape, strict=True))
+    own = tuple(map(part_lengths, unit, begin, ends))
+    block = tuple(
+        u if isinstance(u, Lengths) else max(c // u, 1) * u
+        for c, u in zip(node.chunks, own, strict=True)
     )
+    merges = any(_cuts(*each) for each in zip(bounds, unit, array.shape, strict=True))
     part = PartOfTarget(
         before=before,
         array=array,
@@ -125,8 +136,21 @@ def _placed(
         merges=merges,
     )
     # The part alone: what it says of chunks is that of the whole array, which encodes them.
-    written = replace(array, shape=shape, part=part, encoding=None, dense=True)
+    written = replace(
+        array,
+        shape=shape,
+        chunks=array.chunks if array.shards else own,
+        part=part,
+        encoding=None,
+        dense=True,
+    )
     return placed, written
+
+
+def _cuts(bounds: tuple[int, int], unit: int, extent: int) -> bool:
+    """Return whether bounds cut through a chunk (or shard)."""
+    start, stop = bounds
+    return border_before(unit, start) != start or border_after(extent, unit, stop) != stop
 
 
 def _converted(node: Node, array: StoredArray) -> Node:
@@ -150,15 +174,13 @@ def _check_aligned(array: StoredArray, bounds: Bounds, shape: Shape, align: Alig
     if align == "read-write":
         return
     triples = list(zip(bounds, array.unit, shape, strict=True))
-    cut = [
-        axis
-        for axis, ((start, stop), unit, n) in enumerate(triples)
-        if start < stop and (start % unit or (stop % unit and stop != n))
-    ]
+    cut = [axis for axis, each in enumerate(triples) if each[0][0] < each[0][1] and _cuts(*each)]
     if not cut:
         return
-    outer = [(a // u * u, min(-(-b // u) * u, n)) for (a, b), u, n in triples]
-    inner = [(min(-(-a // u) * u, n), n if b == n else b // u * u) for (a, b), u, n in triples]
+    outer = [(border_before(u, a), border_after(n, u, b)) for (a, b), u, n in triples]
+    inner = [
+        (border_after(n, u, a), n if b == n else border_before(u, b)) for (a, b), u, n in triples
+    ]
     fits = all(a < b for a, b in inner)
     nearest = f"the nearest around it is {_text(outer)}"
     nearest += f", and the nearest within it {_text(inner)}" if fits else ""

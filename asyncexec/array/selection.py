@@ -31,6 +31,8 @@ def selected(node: Node, key: Any, *, limit: int, evaluate: Evaluate) -> Node:
     parsed = parse_key(key, node.shape, evaluate)
     found = build.shown(node, parsed.basic)
     if parsed.mask is not None:
+        several = len(parsed.mask.elements.shape) != 1
+        found = build.in_regular_chunks(found) if several else found
         return selected_by_mask(found, parsed.mask, parsed.place, evaluate, limit=limit)
     if parsed.arrays:
         return gathered_by(found, parsed.arrays, parsed.place, limit=limit)

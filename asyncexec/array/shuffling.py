@@ -55,13 +55,13 @@ def shuffle(
     if joined.dtype.kind not in "iu":
         raise TypeError(f"shuffle takes lists of integers, not of {joined.dtype}")
     listed = basic_indexing.listing_of(checked_numbers(joined, n, place))
-    length = _whole_groups([len(group) for group in filled], array.chunks[place])
+    length = _whole_groups([len(group) for group in filled], array.node.chunks[place])
     views = [
         AxisAccess.taken(p, listed) if p == place else AxisAccess.view(p, m)
         for p, m in enumerate(array.shape)
     ]
     shape = (*array.shape[:place], len(listed), *array.shape[place + 1 :])
-    own = (*array.chunks[:place], length, *array.chunks[place + 1 :])
+    own = (*array.node.chunks[:place], length, *array.node.chunks[place + 1 :])
     found = Array(build.view("shuffle", array.node, views, shape, own), array.own_spec)
     return found if chunks == "auto" else found.rechunk(chunks)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from asyncexec.array.chunks import clipped
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import ArraySource, Node
 from asyncexec.storage.chunks.array_traits import ArrayTraits
@@ -19,9 +20,7 @@ def stored_source(array: StoredArray, traits: ArrayTraits | None = None) -> Node
     return ArraySource(
         array=array,
         shape=array.shape,
-        chunks=tuple(
-            max(1, min(c, max(n, 1))) for c, n in zip(array.unit, array.shape, strict=True)
-        ),
+        chunks=clipped(array.unit, array.shape),
         dtype=dtype,
         traits=traits,
         operation="from_zarr",

@@ -203,7 +203,7 @@ def reduced(
     node = build.reduce(
         operation,
         reducer,
-        x.node,
+        x.own_node,
         axes,
         keepdims=keepdims,
         split_every=merged,

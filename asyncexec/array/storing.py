@@ -193,7 +193,7 @@ def storing(
     OptionError, WriteConflictError, ArrayNotFoundError
         As :func:`store` does.
     """
-    nodes, spec = as_nodes(list(arrays), "store")
+    nodes, spec = as_nodes(list(arrays), "store", own=True)
     places = list(targets)
     if len(nodes) != len(places):
         raise OptionError(
@@ -305,7 +305,7 @@ def computation_of(*arrays: Any) -> Computation:
     if plans:
         kind = type(plans[0]).__name__
         raise TypeError(f"compute() takes arrays, and got a {kind}: write await ax.execute(it)")
-    nodes, spec = as_nodes(arrays, "compute")
+    nodes, spec = as_nodes(arrays, "compute", own=True)
     results = tuple(RequestedArray(node=node) for node in nodes)
     return Computation(results=results, spec=spec or Spec())
 
@@ -317,7 +317,7 @@ def plan_of(*arrays: Array) -> Plan:
     >>> xp.plan_of(xp.sum(x), xp.mean(x)).tasks
     8
     """
-    nodes, spec = as_nodes(arrays, "plan_of")
+    nodes, spec = as_nodes(arrays, "plan_of", own=True)
     results = tuple(RequestedArray(node=node) for node in nodes)
     return Computation(results=results, spec=spec or Spec()).to_plan()
 

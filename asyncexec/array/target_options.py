@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from asyncexec.array.nodes import Node
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
+from asyncexec.plan.lengths import Lengths
 from asyncexec.storage.chunks.array_traits import ArrayTraits, attributes_json, codecs_json
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.places.locations import Location
@@ -80,8 +82,6 @@ class TargetOptions:
         OptionError
             If they do not fit its shape, or each other.
         """
-        _check_regular(self.chunks, "chunks")
-        _check_regular(self.shards, "shards")
         itemsize = node.dtype.itemsize
         chunks = node.chunks
         if self.chunks is not None:
@@ -152,19 +152,6 @@ def _names(names: Any, shape: Shape) -> tuple[str | None, ...]:
     return found
 
 
-def _check_regular(lengths: Any, what: str) -> None:
-    """Raise an OptionError where the chunks of a target are listed one by one, and differ."""
-    entries = lengths.values() if isinstance(lengths, Mapping) else lengths
-    if not isinstance(entries, Sequence | Mapping) or isinstance(entries, str):
-        return
-    for entry in entries:
-        if isinstance(entry, Sequence) and not isinstance(entry, str) and len(set(entry[:-1])) > 1:
-            raise OptionError(
-                f"{what}={lengths!r} are irregular. Zarr's grids of irregular chunks are read, and not written: give "
-                f"one length for each axis"
-            )
-
-
 def _lengths(given: Any, shape: Shape, itemsize: int, previous: Shape) -> Shape:
     """Return one length for each axis; numbers may go beyond the array's end, which may be appended to later."""
     several = isinstance(given, Sequence) and not isinstance(given, str)
@@ -177,7 +164,8 @@ def _lengths(given: Any, shape: Shape, itemsize: int, previous: Shape) -> Shape:
 
 def _dividing(chunk: int, shard: int) -> int:
     """Return the chunk length in a shard: the longest up to ``chunk`` that divides it, unless that is far shorter."""
-    longest = min(chunk, shard)
+    shard = math.gcd(*shard.each) if isinstance(shard, Lengths) else shard
+    longest = min(int(chunk), shard)
     least = max(1, longest // 4)
     return next((n for n in range(longest, least - 1, -1) if shard % n == 0), shard)
 

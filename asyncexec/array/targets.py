@@ -64,6 +64,9 @@ def requested(
         return _part(node, place, options, part, overwrite=overwrite)
     if part.align != "strict":
         raise OptionError("align is for region and append_dim: leave it out, or give one of them")
+    if in_session(place) or options.zarr_format == 2:
+        # Their chunks have one length along each axis.
+        node = build.in_regular_chunks(node)
     array = options.array(node, place, compressor)
     if options.is_default and array.traits == NO_TRAITS:
         session = SessionPlace() if in_session(place) else None

@@ -57,7 +57,7 @@ def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:
     if array.ndim < 2:
         raise ValueError(f"{operation} takes matrices, and the array has the shape {array.shape}")
     mask = build.creation(
-        operation, Triangle(k), array.shape[-2:], array.chunks[-2:], np.dtype(np.bool_)
+        operation, Triangle(k), array.shape[-2:], array.node.chunks[-2:], np.dtype(np.bool_)
     )
     zero = array.dtype.type(0)
     chosen = (mask, array.node, zero) if lower else (mask, zero, array.node)
@@ -112,7 +112,7 @@ def diag(v: Array, /, *, k: int = 0) -> Array:
     longer = pad(array, (0, abs(offset)))
     values = longer[:, None] if offset >= 0 else longer[None, :]
     limit = chunk_limit(array.own_spec)
-    chunks = chunking.shortened((array.chunks[0],) * 2, (n, n), array.itemsize, limit)
+    chunks = chunking.shortened((array.node.chunks[0],) * 2, (n, n), array.itemsize, limit)
     mask = build.creation(
         "diag", Diagonal(offset, np.dtype(np.bool_)), (n, n), chunks, np.dtype(np.bool_)
     )

@@ -16,9 +16,10 @@ from asyncexec.array.kernels import BlockFunction
 from asyncexec.array.nodes import DType, Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.wrapping import as_array
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.overlap import Overlap
 
 
 def sliding_window_view(
@@ -71,7 +72,7 @@ def sliding_window_view(
     if not lengths:
         return array
     limit = max(chunk_limit(array.own_spec) // math.prod(lengths), 1)
-    clipped = chunking.clipped(array.chunks, tuple(outer))
+    clipped = chunking.clipped(array.node.chunks, tuple(outer))
     own = chunking.shortened(clipped, tuple(outer), array.itemsize, limit)
     node = Windows(
         inputs=(array.node,),

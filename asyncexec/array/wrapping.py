@@ -37,7 +37,7 @@ def elementwise(
             f"make one with asarray()"
         )
     spec = common_spec(a.own_spec for a in arrays)
-    converted = [o.node if isinstance(o, Array) else constant_or_node(o) for o in operands]
+    converted = [o.own_node if isinstance(o, Array) else constant_or_node(o) for o in operands]
     node = build.apply_elementwise(
         operation, function, converted, keywords=keywords, dtype=dtype, limit=chunk_limit(spec)
     )
@@ -61,8 +61,10 @@ def as_array(x: Any, operation: str) -> Array:
     )
 
 
-def as_nodes(arrays: Sequence[Any], operation: str) -> tuple[list[Node], Spec | None]:
-    """Return the nodes of several arrays, and the spec they share.
+def as_nodes(
+    arrays: Sequence[Any], operation: str, *, own: bool = False
+) -> tuple[list[Node], Spec | None]:
+    """Return the nodes of several arrays, in their ``own`` chunks or regular ones, and the spec they share.
 
     Raises
     ------
@@ -70,4 +72,4 @@ def as_nodes(arrays: Sequence[Any], operation: str) -> tuple[list[Node], Spec | 
         If one is no array, or their specs differ.
     """
     found = [as_array(a, operation) for a in arrays]
-    return [a.node for a in found], common_spec(a.own_spec for a in found)
+    return [a.own_node if own else a.node for a in found], common_spec(a.own_spec for a in found)

@@ -5,13 +5,22 @@ a few numbers whatever the number of tasks. Blocks, slices, flips, broadcasts, p
 groups of a reduction, overlaps and lists of positions all have that form, and :meth:`AxisAccess.through` puts one
 through another: storage, arrays, relations between stages and simulation all read the same numbers.
 
-Workers load this module; it needs no other.
+Workers load this module.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
+
+from asyncexec.plan.lengths import (
+    Lengths,
+    block_at,
+    block_start,
+    consecutive_blocks,
+    count_blocks,
+)
+from asyncexec.plan.overlap import Overlap
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -27,38 +36,12 @@ _NOTHING = slice(0, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """The elements from ``before`` ahead of the first to ``after`` behind the last, within ``lo`` to ``hi``.
-
-    All elements between the first and the last are needed, whatever the step.
-    """
-
-    before: int
-    after: int
-    lo: int
-    hi: int
-
-    def ends(self, first: int, last: int) -> tuple[int, int]:
-        """Return the range of elements that are needed around ``first`` to ``last`` (in either order)."""
-        low, high = (first, last) if first <= last else (last, first)
-        start, stop = max(low - self.before, self.lo), min(high + self.after + 1, self.hi)
-        return (start, stop) if start < stop else (0, 0)
-
-    def affine(self, step: int, offset: int) -> Overlap | None:
-        """Return the overlap of elements ``x * step + offset``; None where these are not neighbours."""
-        if step == 1:
-            return Overlap(self.before, self.after, self.lo + offset, self.hi + offset)
-        if step == -1:
-            return Overlap(self.after, self.before, offset + 1 - self.hi, offset + 1 - self.lo)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class AxisAccess:
     """The elements of one axis of an array that each task needs.
 
-    The task at position ``i`` of a stage axis stands for the numbers ``e`` of ``[i * block, (i + 1) * block)``, cut to
-    ``[lo, hi)``, and needs the elements ``e * step + offset``, in the order of ``e``.
+    The task at position ``i`` of a stage axis stands for the numbers ``e`` of ``[i * block, (i + 1) * block)`` (of
+    block ``i``, where blocks are :class:`~asyncexec.plan.lengths.Lengths`), cut to ``[lo, hi)``, and needs the elements
+    ``e * step + offset``, in the order of ``e``.
 
     Attributes
     ----------
@@ -105,15 +88,30 @@ class AxisAccess:
 
     def bounds(self, index: Index) -> tuple[int, int]:
         """Return first and last (exclusive) number that the task at ``index`` stands for."""
-        first = 0 if self.axis is None else index[self.axis] * self.block
-        start, stop = max(first, self.lo), min(first + self.block, self.hi)
+        first, end = self._block(0 if self.axis is None else index[self.axis])
+        start, stop = max(first, self.lo), min(end, self.hi)
         return start, max(start, stop)
+
+    def _block(self, position: int) -> tuple[int, int]:
+        """Return first and last (exclusive) number of the block at ``position``."""
+        block = self.block
+        if isinstance(block, Lengths):
+            return block.start(position), block.start(position + 1)
+        return position * block, (position + 1) * block
+
+    def position_of(self, number: int) -> int:
+        """Return the position of the stage axis that stands for ``number``."""
+        return block_at(self.block, number)
 
     def region(self, index: Index) -> Along:
         """Return the part of the axis that the task at ``index`` needs, in its order: a slice, or positions."""
         # Called for every axis of every block that is read, so the common cases need no calls.
-        start = 0 if self.axis is None else index[self.axis] * self.block
-        stop = start + self.block
+        position = 0 if self.axis is None else index[self.axis]
+        if isinstance(self.block, Lengths):
+            start, stop = self._block(position)
+        else:
+            start = position * self.block
+            stop = start + self.block
         start = max(start, self.lo)
         stop = min(stop, self.hi)
         if start >= stop:
@@ -158,7 +156,7 @@ class AxisAccess:
     @property
     def most(self) -> int:
         """The most elements that any task needs."""
-        most = max(0, min(self.block, self.hi - self.lo))
+        most = max(0, min(int(self.block), self.hi - self.lo))
         if isinstance(self.via, Overlap) and most:
             reach = (most - 1) * abs(self.step) + 1 + self.via.before + self.via.after
             return max(0, min(reach, self.via.hi - self.via.lo))
@@ -215,15 +213,18 @@ class AxisAccess:
     def widened(self, width: int) -> AxisAccess | None:
         """Return the access where each element becomes ``width`` elements side by side."""
         via = self.via
+        if isinstance(width, Lengths):
+            return self._of_listed(width)
         if self.axis is None and via is None and self.step:
             if self.step != 1:
                 return None
             start, stop = self.bounds(())
             return AxisAccess.constant((start + self.offset) * width, (stop + self.offset) * width)
         if via is None and self.step == 1:
+            block = self.block
             return replace(
                 self,
-                block=self.block * width,
+                block=block.times(width) if isinstance(block, Lengths) else block * width,
                 lo=self.lo * width,
                 hi=self.hi * width,
                 offset=self.offset * width,
@@ -236,6 +237,22 @@ class AxisAccess:
             via.before * width, via.after * width + width - 1, via.lo * width, via.hi * width
         )
         return replace(self, step=self.step * width, offset=self.offset * width, via=wider)
+
+    def _of_listed(self, blocks: Lengths) -> AxisAccess | None:
+        """Return the access where each element becomes the block of its number."""
+        if self.lo >= self.hi:
+            return replace(self, hi=self.lo)
+        if self.via is not None or self.step not in (0, 1):
+            return None
+        first, last = self.lo * self.step + self.offset, (self.hi - 1) * self.step + self.offset + 1
+        start, stop = blocks.start(first), blocks.start(last)
+        if self.axis is None or not self.step:
+            return AxisAccess.constant(start, stop)
+        if self == AxisAccess(self.axis, 1, 0, len(blocks.ends)):
+            return replace(self, block=blocks, hi=blocks.total)
+        positions = range(self.position_of(self.hi - 1) + 1)
+        ends = [min(max(self._block(i)[1] + self.offset, first), last) for i in positions]
+        return AxisAccess(self.axis, Lengths(tuple(map(blocks.start, ends))), start, stop)
 
     def within(self, lo: int, hi: int) -> AxisAccess | None:
         """Return the access to those of the elements that lie in ``[lo, hi)``."""
@@ -314,20 +331,34 @@ class AxisAccess:
         """Return the access in whole blocks of ``chunk``, where each task needs exactly one; else None."""
         if extent == 0:
             return AxisAccess(self.axis, 1, 0, 0)
-        if self.step != 1 or self.via is not None:
-            return None
         first, end = self.lo + self.offset, self.hi + self.offset
-        whole = first % chunk == 0 and (end % chunk == 0 or end == extent)
-        if not whole or first >= end:
+        if self.step != 1 or self.via is not None or first >= end:
             return None
-        if self.axis is None or self.lo // self.block == (self.hi - 1) // self.block:
-            number = first // chunk
-            return AxisAccess.constant(number, number + 1) if end - first <= chunk else None
-        if self.block != chunk or self.offset % chunk:
+        if self.axis is None or self.position_of(self.lo) == self.position_of(self.hi - 1):
+            number = block_at(chunk, first)
+            one = block_start(chunk, number), min(block_start(chunk, number + 1), extent)
+            return AxisAccess.constant(number, number + 1) if one == (first, end) else None
+        if isinstance(chunk, Lengths) or isinstance(self.block, Lengths):
+            return self._listed_blocks(chunk, extent)
+        return self._regular_blocks(chunk, extent)
+
+    def _regular_blocks(self, chunk: int, extent: int) -> AxisAccess | None:
+        end = self.hi + self.offset
+        whole = (self.lo + self.offset) % chunk == 0 and (end % chunk == 0 or end == extent)
+        if not whole or self.block != chunk or self.offset % chunk:
             return None
         return AxisAccess(
             self.axis, 1, self.lo // chunk, -(-self.hi // chunk), 1, self.offset // chunk
         )
+
+    def _listed_blocks(self, chunk: int, extent: int) -> AxisAccess | None:
+        """Return :meth:`blocks` for blocks of the task, or of the array, that differ in length."""
+        if (self.block, self.lo, self.hi, self.offset) == (chunk, 0, extent, 0):
+            return AxisAccess(self.axis, 1, 0, count_blocks(extent, chunk))
+        low, high = self.position_of(self.lo), self.position_of(self.hi - 1) + 1
+        borders = [max(self._block(i)[0], self.lo) + self.offset for i in range(low, high)]
+        number = consecutive_blocks(chunk, extent, [*borders, self.hi + self.offset])
+        return None if number is None else AxisAccess(self.axis, 1, low, high, 1, number - low)
 
     def block_number(self, chunk: int, extent: int) -> AxisAccess:
         """Return :meth:`blocks` where it is known to be possible.

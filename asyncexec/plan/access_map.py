@@ -77,7 +77,7 @@ class AccessMap:
         axes = (*self.axes[:axis], found, *self.axes[axis + 1 :])
         if found.axis is None:
             return AccessMap(axes, self.guards)
-        guard = (found.axis, found.lo // found.block, -(-found.hi // found.block))
+        guard = (found.axis, found.position_of(found.lo), found.position_of(found.hi - 1) + 1)
         guards = self.guards if guard in self.guards else tuple(sorted((*self.guards, guard)))
         return AccessMap(axes, guards)
 

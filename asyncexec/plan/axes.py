@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.block_access import BlockAccess
 from asyncexec.plan.box import Span, union
+from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.positions import Positions
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.lengths import Lengths, block_at, block_start, count_blocks
+from asyncexec.plan.overlap import Overlap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,15 +55,21 @@ class BlockAccess:
         keep = object.__setattr__
         access = self.access if self.access.axis == 0 else replace(self.access, axis=0)
         keep(self, "access", access)
-        keep(self, "producer", -(-self.extent // self.chunk))
+        keep(self, "producer", count_blocks(self.extent, self.chunk))
         some = access.lo < access.hi
-        keep(self, "_first", access.lo // access.block)
-        keep(self, "_last", min((access.hi - 1) // access.block, self.consumer - 1) if some else -1)
+        keep(self, "_first", access.position_of(access.lo))
+        last = access.position_of(access.hi - 1)
+        keep(self, "_last", min(last, self.consumer - 1) if some else -1)
         keep(self, "_reach", _reach(access, self.extent))
         keep(self, "_scattered", _scattered(self))
         keep(self, "identical", self._is_identical())
-        keep(self, "reads_one", self._reads_one())
         keep(self, "_width", self._whole_blocks())
+        keep(self, "reads_one", self._reads_one())
+
+    @property
+    def uneven(self) -> bool:
+        """True where blocks on either side differ in length."""
+        return isinstance(self.chunk, Lengths) or isinstance(self.access.block, Lengths)
 
     @property
     def blocks(self) -> tuple[int, int]:
@@ -119,9 +127,12 @@ class BlockAccess:
             )
 
     def _is_identical(self) -> bool:
-        n = self.consumer
+        n, access = self.consumer, self.access
         if self.producer != n or n == 0:
             return self.producer == n
+        if self.uneven:
+            found = access.blocks(self.chunk, self.extent)
+            return found is not None and (found.lo, found.hi, found.offset) == (0, n, 0)
         if (self._first, self._last) != (0, n - 1) or self._scattered is not None:
             return False
         stride, low, high, least, most = self._reach
@@ -134,6 +145,8 @@ class BlockAccess:
         if self.identical:
             return 1
         access = self.access
+        if self.uneven:
+            return 0
         width, rest = divmod(access.block, self.chunk)
         plain = (access.lo, access.hi, access.step, access.offset) == (0, self.extent, 1, 0)
         fits = not rest and self.consumer == -(-self.producer // max(width, 1))
@@ -142,7 +155,11 @@ class BlockAccess:
     def _reads_one(self) -> bool:
         if self.identical or not self.consumer:
             return True
-        if (self._first, self._last) != (0, self.consumer - 1) or self._scattered is not None:
+        if (self._first, self._last) != (0, self.consumer - 1):
+            return False
+        if isinstance(self._scattered, _Uneven):
+            return all(len(self.reads(out)) == 1 for out in range(self.consumer))
+        if self._scattered is not None:
             return False
         stride, low, high, least, most = self._reach
         if self.consumer == 1 or stride == 0:
@@ -177,11 +194,14 @@ class _Scattered(Protocol):
 
 def _scattered(blocks: BlockAccess) -> _Scattered | None:
     access = blocks.access
-    if access.via is None:
+    if blocks.uneven:
+        if access.positions is None:
+            return _Uneven(access, blocks.extent, blocks.chunk, blocks.consumer)
+    elif access.via is None:
         apart = abs(access.step) > blocks.chunk and access.most > 1
         return _Strided(access, blocks.chunk, blocks.consumer) if apart else None
-    via = access.via
-    return None if isinstance(via, Overlap) else _Listing(access, via, blocks.chunk)
+    via = access.positions
+    return None if via is None else _Listing(access, via, blocks.chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +231,66 @@ class _Strided:
         return range(lo // block, min((hi - 1) // block + 1, self.consumer))
 
 
+@dataclass(frozen=True, slots=True)
+class _Uneven:
+    """The blocks of everything between two ends, where blocks of either side differ in length."""
+
+    access: AxisAccess
+    extent: int
+    chunk: int
+    consumer: int
+
+    def reads(self, out: int) -> Span:
+        access = self.access
+        start, stop = access.bounds((out,))
+        if start >= stop:
+            return range(0)
+        if access.via is None and abs(access.step) > 1:
+            return _span(sorted({block_at(self.chunk, e) for e in access.numbers((out,))}))
+        ends = [start * access.step + access.offset, (stop - 1) * access.step + access.offset]
+        low, high = self._around.ends(min(ends), max(ends))
+        if low >= high:
+            return range(0)
+        return range(block_at(self.chunk, low), block_at(self.chunk, high - 1) + 1)
+
+    def consumers(self, position: int) -> Span:
+        access, around = self.access, self._around
+        low = max(block_start(self.chunk, position), around.lo)
+        high = min(block_start(self.chunk, position + 1), around.hi, self.extent)
+        if low >= high:
+            return range(0)
+        # The numbers whose element reaches into the block.
+        low, high = low - around.after, high + around.before
+        step, offset = access.step, access.offset
+        lo, hi = access.lo, access.hi
+        if step > 0:
+            lo, hi = max(lo, -((offset - low) // step)), min(hi, -((offset - high) // step))
+        elif step < 0:
+            lo = max(lo, -((high - 1 - offset) // -step))
+            hi = min(hi, (offset - low) // -step + 1)
+        elif not low <= offset < high:
+            return range(0)
+        if abs(step) > 1 and access.via is not None:
+            return self._reaching(position, lo, hi)
+        return self._positions(lo, hi)
+
+    def _positions(self, lo: int, hi: int) -> range:
+        if lo >= hi:
+            return range(0)
+        first, last = self.access.position_of(lo), self.access.position_of(hi - 1)
+        return range(first, min(last + 1, self.consumer))
+
+    def _reaching(self, position: int, lo: int, hi: int) -> Span:
+        """Return the positions that read a block between two of their elements too."""
+        lo, hi = max(lo - 1, self.access.lo), min(hi + 1, self.access.hi)
+        return _span([out for out in self._positions(lo, hi) if position in self.reads(out)])
+
+    @property
+    def _around(self) -> Overlap:
+        via = self.access.via
+        return via if isinstance(via, Overlap) else Overlap(0, 0, 0, self.extent)
+
+
 @dataclass(frozen=True)
 class _Listing:
     """The blocks of elements at positions of a list."""
@@ -223,10 +303,13 @@ class _Listing:
         taken = self.access.numbers((out,))
         if isinstance(taken, range):
             ends = (taken[0], taken[-1]) if taken else ()
-            near = abs(taken.step) <= self.chunk and ends
-            found = [e // self.chunk for e in ((min(ends), max(ends)) if near else taken)]
+            near = abs(taken.step) <= _shortest(self.chunk) and ends
+            found = [block_at(self.chunk, e) for e in ((min(ends), max(ends)) if near else taken)]
             return range(found[0], found[1] + 1) if near else _span(sorted(set(found)))
-        return _span(sorted(set((taken // self.chunk).tolist())))
+        chunk = self.chunk
+        if isinstance(chunk, Lengths):
+            return _span(sorted({chunk.at(e) for e in taken.tolist()}))
+        return _span(sorted(set((taken // chunk).tolist())))
 
     def consumers(self, position: int) -> Span:
         produced, consumed = self._pairs
@@ -242,6 +325,10 @@ class _Listing:
         return self.positions.pairs(
             first, access.step, numbers, block=access.block, chunk=self.chunk
         )
+
+
+def _shortest(chunk: int) -> int:
+    return min(chunk.each) if isinstance(chunk, Lengths) else chunk
 
 
 def _span(numbers: list[int]) -> Span:

@@ -12,7 +12,7 @@ from itertools import accumulate, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.axes import (
     AxisMap,
     BlockAccess,
@@ -23,6 +23,7 @@ from asyncexec.plan.axes import (
     same_blocks,
     windowed,
 )
+from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.relations import All, Blockwise, Guarded, Opaque, Relation
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _guarded(outlined: Mapping[str, Any]) -> Guarded:
 
 def _outlined(axis_map: AxisMap, producer: int, consumer: int) -> dict[str, Any] | None:
     """Return a map between axes of these lengths as plain data; None where that would be too long."""
-    if isinstance(axis_map, BlockAccess):
+    if isinstance(axis_map, BlockAccess) and not axis_map.uneven:
         access = axis_map.access
         numbers = {
             "kind": "access",

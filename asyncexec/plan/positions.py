@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from asyncexec.errors import RelationError
+from asyncexec.plan.lengths import Lengths, block_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,12 +131,25 @@ class Positions:
         Task ``numbers[k] // block`` reads the element whose number stands at ``first + k * step``.
         """
         elements = self.taken(first, step, len(numbers))
-        tasks = np.arange(numbers.start, numbers.stop) // block
-        width = numbers.stop // block + 1
-        return np.divmod(np.unique(elements // chunk * width + tasks), width)
+        tasks = blocks_at(block, np.arange(numbers.start, numbers.stop))
+        width = block_at(block, numbers.stop) + 1
+        return np.divmod(np.unique(blocks_at(chunk, elements) * width + tasks), width)
 
     def at(self, numbers: Listing) -> Listing:
         """Return the positions that stand at ``numbers``, one after another."""
         if isinstance(numbers, Positions):
             return Positions(self.array[numbers.array])
         return Positions(self.array[numbers.taken(0, 1, len(numbers))])
+
+
+def blocks_at(length: int, elements: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of the block of each of ``elements``; see :func:`~asyncexec.plan.lengths.block_at`."""
+    if isinstance(length, Lengths):
+        return np.searchsorted(_ends(length), elements, "right")
+    found: NDArray[np.int64] = elements // length
+    return found
+
+
+@lru_cache(maxsize=64)
+def _ends(lengths: Lengths) -> NDArray[np.int64]:
+    return np.asarray(lengths.ends, np.int64)

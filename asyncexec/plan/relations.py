@@ -22,6 +22,7 @@ from asyncexec.plan.axes import (
     same_blocks,
 )
 from asyncexec.plan.box import Box, Shape, Span, intersect, union_over, whole
+from asyncexec.plan.lengths import count_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -332,7 +333,7 @@ def of_access(access: AccessMap, shape: Shape, blocks: Shape, grid: Shape) -> Re
             axis = p
         axes.append(axis)
         maps.append(BlockAccess(along, extent, block, 1 if axis is None else grid[axis]))
-    producer = tuple(-(-n // block) for n, block in zip(shape, blocks, strict=True))
+    producer = tuple(count_blocks(n, block) for n, block in zip(shape, blocks, strict=True))
     inner = Blockwise(producer, grid, tuple(axes), tuple(maps))
     if not access.guards or not shape:
         # A single element is read by every task: no slice of it is empty.

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.positions import Listing, Positions
+from asyncexec.plan.lengths import Lengths, block_at
+from asyncexec.plan.positions import Listing, Positions, blocks_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,6 +132,8 @@ class Runs:
     def in_one_run(self, block: int, lo: int, hi: int) -> bool:
         """Return whether every task, of ``block`` numbers within ``lo`` to ``hi``, needs positions of one run."""
         edges = self._ends[(self._ends > lo) & (self._ends < hi)]
+        if isinstance(block, Lengths):
+            return bool(np.isin(edges, block.ends).all())
         return bool((edges % block == 0).all())
 
     def affine(self, step: int, offset: int) -> Runs:
@@ -146,18 +149,19 @@ class Runs:
             return listed.pairs(first, step, numbers, block=block, chunk=chunk)
         # Pieces of runs that belong to one task each, as numbers of positions.
         shift = numbers.start - first
-        tasks = np.arange(-(-(numbers.start + 1) // block) * block, numbers.stop, block) - shift
+        tasks = _borders(block, numbers) - shift
         end = first + len(numbers)
         inner = self._ends[(self._ends > first) & (self._ends < end)]
         cuts = np.unique(np.concatenate([[first, end], inner, tasks]))
         begins, lengths = cuts[:-1], np.diff(cuts)
         here = self._at(begins)
         there = here + (lengths - 1) * self.stride
-        low, high = np.minimum(here, there) // chunk, np.maximum(here, there) // chunk
+        low = blocks_at(chunk, np.minimum(here, there))
+        high = blocks_at(chunk, np.maximum(here, there))
         per_piece = high - low + 1
         blocks = _expanded(low, per_piece)
-        width = numbers.stop // block + 1
-        of_tasks = np.repeat((begins + shift) // block, per_piece)
+        width = block_at(block, numbers.stop) + 1
+        of_tasks = np.repeat(blocks_at(block, begins + shift), per_piece)
         return np.divmod(np.unique(blocks * width + of_tasks), width)
 
     def at(self, numbers: Listing) -> Listing:
@@ -180,6 +184,14 @@ class Runs:
         before = self._ends[runs] - self.counts[runs]
         found: Numbers = self.starts[runs] + (numbers - before) * self.stride
         return found
+
+
+def _borders(block: int, numbers: range) -> Numbers:
+    """Return the numbers within ``numbers`` at which a block begins, but the first."""
+    if isinstance(block, Lengths):
+        ends = np.asarray(block.ends, np.int64)
+        return ends[(ends > numbers.start) & (ends < numbers.stop)]
+    return np.arange(-(-(numbers.start + 1) // block) * block, numbers.stop, block)
 
 
 def _joined(starts: Numbers, counts: Numbers, stride: int) -> tuple[Numbers, Numbers]:

@@ -24,6 +24,7 @@ from asyncexec.errors import (
 from asyncexec.plan.box import point, size
 from asyncexec.plan.coroutine_functions import check_concurrency
 from asyncexec.plan.given_numbers import as_real_number
+from asyncexec.plan.lengths import block_at, misplaced_border
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.missing import check_missing
 from asyncexec.plan.relations import Blockwise
@@ -299,12 +300,12 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
             f"(shape {shape} in blocks of {block}) has {blocks} blocks: there must be one task a block"
         )
     for axis, (count, length, whole) in enumerate(zip(blocks, block, unit, strict=True)):
-        # The first border between two blocks lies at `length`; if it is the border of a unit, so are all.
-        if count > 1 and length % whole:
-            along = numbers[axis].axis
-            first = tuple(0 for _ in stage.shape)
-            second = tuple(int(a == along) for a in range(len(stage.shape)))
-            shared = tuple(length // whole if a == axis else 0 for a in range(len(blocks)))
+        border = misplaced_border(shape[axis], length, whole)
+        if count > 1 and border is not None:
+            along, before = numbers[axis].axis, block_at(length, border) - 1
+            first = tuple(before * (a == along) for a in range(len(stage.shape)))
+            second = tuple((before + 1) * (a == along) for a in range(len(stage.shape)))
+            shared = tuple(block_at(whole, border) if a == axis else 0 for a in range(len(blocks)))
             raise WriteConflictError(
                 f"{where}: tasks {first} and {second} would both write chunk {shared} of {output.location!r}, "
                 f"because a block of {block} is not a multiple of the chunk (or shard) of {unit} along axis {axis}; "

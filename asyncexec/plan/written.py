@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.lengths import count_blocks
 from asyncexec.plan.relations import Relation, of_access
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ type Conflict = tuple[Index, Index, Index]
 
 def grid_of(written: WrittenArray) -> Shape:
     """Return the number of blocks along each axis."""
-    return tuple(-(-n // b) for n, b in zip(written.shape, written.block, strict=True))
+    return tuple(count_blocks(n, b) for n, b in zip(written.shape, written.block, strict=True))
 
 
 def block_numbers(written: WrittenArray) -> tuple[AxisAccess, ...] | None:

@@ -50,7 +50,9 @@ asyncexec.array.kernels
 asyncexec.array.reducers
 asyncexec.plan.access
 asyncexec.plan.access_map
+asyncexec.plan.lengths
 asyncexec.plan.masked
+asyncexec.plan.overlap
 asyncexec.storage
 asyncexec.storage.chunks
 asyncexec.storage.places

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from asyncexec.plan.box import indices, point, unravel
+from asyncexec.plan.lengths import block_at
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.worker.pieces import LoadedPieces
@@ -83,7 +84,12 @@ def touched(region, block):
         for a in region
     ]
     return set(
-        product(*({int(p) // b for p in along} for along, b in zip(positions, block, strict=True)))
+        product(
+            *(
+                {block_at(b, int(p)) for p in along}
+                for along, b in zip(positions, block, strict=True)
+            )
+        )
     )
 
 

@@ -1,9 +1,12 @@
 """Random arrays, and random expressions of them, beside what NumPy makes of the same."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
 import asyncexec.array as xp
+from asyncexec.plan.lengths import Lengths, lengths_of
 
 DTYPES = [np.float64, np.float32, np.int64, np.int16, np.uint8, np.bool_, np.complex128]
 SIDES = st.integers(0, 7)
@@ -16,7 +19,18 @@ def shapes(draw, most_dims=3, side=SIDES):
 
 @st.composite
 def chunks_of(draw, shape):
-    return tuple(draw(st.integers(1, max(n, 1))) for n in shape)
+    """Chunks of an array: along each axis of one length, or of lengths that differ."""
+    return tuple(draw(lengths_along(n)) for n in shape)
+
+
+@st.composite
+def lengths_along(draw, n):
+    if n < 3 or draw(st.integers(0, 2)):
+        return draw(st.integers(1, max(n, 1)))
+    ends = draw(st.sets(st.integers(1, n - 1), min_size=1, max_size=4))
+    each = tuple(b - a for a, b in pairwise((0, *sorted(ends), n)))
+    found = lengths_of(each)
+    return each if isinstance(found, Lengths) else found
 
 
 def values(shape, dtype, seed):

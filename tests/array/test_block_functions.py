@@ -266,7 +266,9 @@ def test_blockwise_adjusts_lengths_by_a_function_or_one_by_one(x, data):
     y = xp.blockwise(
         lambda b: b[:, b[0] > 0.5], "ij", x, "ij", dtype=float, adjust_chunks={"j": (0, 0, 0)}
     )
-    with pytest.raises(ValueError, match=r"for chunk \(0, 1\).*promised the lengths"):
+    with pytest.raises(
+        ValueError, match=r"of shape \(2, 1\) for chunk \(0, 1\), which has the shape \(2, 2\)"
+    ):
         run(xp.map_blocks(lambda b: b[:, :1], x, chunks={1: (1, 2, 1)}, dtype=float))
     assert y.shape == (6, 0)
 

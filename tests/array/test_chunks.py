@@ -14,6 +14,7 @@ from asyncexec.array.chunks import (
     unify_chunks,
 )
 from asyncexec.errors import OptionError
+from asyncexec.plan.lengths import Lengths
 
 LENGTHS = st.lists(st.integers(0, 50), max_size=4).map(tuple)
 
@@ -34,9 +35,10 @@ LENGTHS = st.lists(st.integers(0, 50), max_size=4).map(tuple)
         ((5, "auto"), (5, 20)),
         ({1: 4}, (2, 4)),
         ({-1: -1}, (2, 20)),
-        # As Dask and xarray have them: the longest.
-        (((3, 4, 3), 5), (4, 5)),
-        (((2, 8), (20,)), (8, 20)),
+        # As Dask and xarray have them.
+        (((3, 4, 3), 5), (Lengths((3, 7, 10)), 5)),
+        (((2, 8), (20,)), (Lengths((2, 10)), 20)),
+        (((4, 6, 0), (20,)), (Lengths((4, 10)), 20)),
         (((4, 4, 2), (0, 20)), (4, 20)),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_part_of_the_differences_is_computed_of_what_is_around_it(operand, dat
     expected = np.diff(array, axis=axis)
     key = tuple(data.draw(st.slices(n)) for n in expected.shape)
     np.testing.assert_array_equal(run(xp.diff(x, axis=axis)[key]), expected[key])
-    block = tuple(slice(0, c) for c in x.chunks)
+    block = tuple(slice(0, c) for c in x.node.chunks)
     np.testing.assert_array_equal(run(xp.diff(x, axis=axis)[block]), expected[block])
 
 

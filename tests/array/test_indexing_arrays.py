@@ -119,7 +119,7 @@ def test_axes_are_joined_and_divided_also_if_chunks_must_be_small(data):
     one = joined(x.node, first, count, limit=limit, operation="reshape")
     assert one.shape == flat
     assert not array.size or math.prod(one.chunks) * 8 <= max(
-        limit, x.itemsize * math.prod(x.chunks)
+        limit, x.itemsize * math.prod(x.node.chunks)
     )
     np.testing.assert_array_equal(run(xp.Array(one)), array.reshape(flat))
     several = divided(one, first, group, limit=limit, operation="reshape")

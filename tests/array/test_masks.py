@@ -84,12 +84,19 @@ def test_what_a_condition_selects_of_its_own_array_needs_no_rechunking(counted):
     same((x * 2)[(x > 0) & (x < 1)], (array * 2)[(array > 0) & (array < 1)])
 
 
-def test_a_selection_has_chunks_as_long_as_those_it_was_made_of(counted):
+def test_what_is_selected_of_a_chunk_is_a_chunk(counted):
     x = xp.arange(10_000, chunks=1000)
     found = x[x % 10 == 0]
-    assert (found.shape, found.chunks) == ((1000,), (1000,))
-    # What is selected of a chunk is stored in a block of its own length, not in one of the chunk's.
-    assert found.node.inputs[0].chunks == (100,)
+    assert (found.shape, found.chunks) == ((1000,), (100,))
+    assert len(found.to_plan().stages) == 1
+    found = x[(x < 1100) | (x >= 3000)]
+    assert (found.shape, found.chunksizes) == ((8100,), ((1000, 100) + (1000,) * 7,))
+
+
+def test_little_that_is_selected_of_many_chunks_is_put_together(counted):
+    x = xp.arange(10_000, chunks=1000)
+    found = x[x % 100 == 0]
+    assert (found.shape, found.chunks) == ((100,), (100,))
     assert len(found.to_plan().stages) == 2
 
 

@@ -53,6 +53,57 @@ def test_any_region_is_written_and_nothing_else(case, zarr_format, seed):
     np.testing.assert_array_equal(zarr.open_array(store, mode="r")[...], expected)
 
 
+@given(st.data())
+@settings(max_examples=30)
+def test_any_region_of_chunks_whose_lengths_differ_is_written_and_nothing_else(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=3)))
+    starts = [data.draw(st.integers(0, n)) for n in shape]
+    stops = [data.draw(st.integers(a, n)) for a, n in zip(starts, shape, strict=True)]
+    store, region = zarr.storage.MemoryStore(), tuple(map(slice, starts, stops))
+    x = xp.full(shape, -1.0, chunks=data.draw(chunks_of(shape)))
+    run(xp.store([x], [store], attributes={"a": 1}))
+    array = values([b - a for a, b in zip(starts, stops, strict=True)], np.float64, 0)
+    y = xp.asarray(array, chunks=data.draw(chunks_of(array.shape)))
+    run(xp.store([y * 2], [store], region=region, align="read-write"))
+    expected = np.full(shape, -1.0)
+    expected[region] = array * 2
+    found = xp.from_zarr(store)
+    assert found.chunksizes == x.chunksizes
+    np.testing.assert_array_equal(run(found), expected)
+
+
+def test_a_region_that_cuts_through_listed_chunks_says_which_are_around_it(tmp_path):
+    xp.to_zarr(xp.zeros(10, chunks=((3, 5, 2),)), tmp_path / "a")
+    xp.to_zarr(xp.ones(5), tmp_path / "a", region=slice(3, 8))
+    with pytest.raises(WriteConflictError, match=r"around it is \[3:10\], .* within it \[3:8\]"):
+        xp.store([xp.ones(6)], [tmp_path / "a"], region=slice(3, 9))
+    found = xp.from_zarr(tmp_path / "a").compute()
+    np.testing.assert_array_equal(found, [0] * 3 + [1] * 5 + [0] * 2)
+
+
+def test_what_is_appended_to_listed_chunks_keeps_its_own_lengths(tmp_path):
+    xp.to_zarr(xp.zeros((6, 2), chunks=((3, 1, 2), 2)), tmp_path / "a")
+    for _ in range(2):
+        xp.to_zarr(xp.ones((7, 2), chunks=((2, 4, 1), 1)), tmp_path / "a", append_dim=0)
+    found = xp.from_zarr(tmp_path / "a")
+    assert found.chunksizes == ((3, 1, 2, 2, 4, 1, 2, 4, 1), (2,))
+    expected = np.repeat([[0.0, 0.0], [1.0, 1.0]], [6, 14], axis=0)
+    np.testing.assert_array_equal(found.compute(), expected)
+
+
+def test_what_an_array_was_shortened_to_is_filled_up_first(tmp_path):
+    xp.to_zarr(xp.zeros(10, chunks=((3, 5, 2),)), tmp_path / "a")
+    with zarr.config.set({"array.rectilinear_chunks": True}):
+        zarr.open_array(tmp_path / "a").resize((6,))
+    assert xp.from_zarr(tmp_path / "a").chunksizes == ((3, 3),)
+    with pytest.raises(WriteConflictError, match=r"a chunk \(or shard\) of 5 .* room for 2 more"):
+        xp.store([xp.ones(3)], [tmp_path / "a"], append_dim=0)
+    xp.to_zarr(xp.ones(6, chunks=2), tmp_path / "a", append_dim=0, align="read-write")
+    found = xp.from_zarr(tmp_path / "a")
+    assert found.shape == (12,)
+    np.testing.assert_array_equal(found.compute(), [0.0] * 6 + [1.0] * 6)
+
+
 @pytest.mark.parametrize("executor, shards", [("threads", (8, 8)), ("processes", None)])
 def test_regions_on_a_disk(tmp_path, executor, shards):
     existing(tmp_path / "a", (20, 16), (4, 4), shards=shards)

@@ -74,7 +74,7 @@ def test_grids_of_irregular_chunks_are_read(edges, data):
     shape = tuple(map(sum, edges))
     values = np.random.default_rng(0).random(shape)
     x = xp.from_zarr(irregular(MemoryStore(), values, edges))
-    assert x.chunks == tuple(map(max, edges))
+    assert x.chunksizes == tuple(map(tuple, edges))
     key = tuple(data.draw(st.slices(n)) for n in shape)
     np.testing.assert_array_equal(run(x[key] + 1), values[key] + 1)
     np.testing.assert_array_equal(
@@ -90,17 +90,16 @@ def test_irregular_chunks_on_a_disk(tmp_path, executor):
     x = xp.from_zarr(irregular(tmp_path / "a", DATA, [[1, 3, 2], [3, 1]]))
     np.testing.assert_array_equal((x * 2).compute(executor=executor), DATA * 2)
     xp.to_zarr(x, tmp_path / "b")
-    np.testing.assert_array_equal(zarr.open_array(tmp_path / "b")[:], DATA)
+    with zarr.config.set({"array.rectilinear_chunks": True}):
+        stored = zarr.open_array(tmp_path / "b")
+        np.testing.assert_array_equal(stored[:], DATA)
+        assert stored.write_chunk_sizes == ((1, 3, 2), (3, 1))
     # Zarr is as it was (Cubed allows such chunks as it is imported).
     assert zarr.config.get("array.rectilinear_chunks") == before
 
 
-def test_what_is_not_done_with_irregular_chunks_is_refused_by_name(tmp_path):
+def test_an_irregular_array_is_replaced_only_where_that_is_asked_for(tmp_path):
     place = irregular(tmp_path / "a", DATA, [[1, 3, 2], [3, 1]])
-    with pytest.raises(
-        OptionError, match="irregular lengths, which are read, and not written in part"
-    ):
-        xp.store([xp.ones((6, 4))], [place], region=(slice(None), slice(None)))
     with pytest.raises(TargetExistsError, match="overwrite=True"):
         run(xp.store([xp.ones((6, 4))], [place]))
     run(xp.store([xp.ones((6, 4))], [place], overwrite=True))

@@ -13,8 +13,9 @@ import asyncexec.array as xp
 from asyncexec.array.optimizer.choice import EVERY_RULE
 from asyncexec.array.streamed_reductions import MOST_PIECES, piece_lengths
 from asyncexec.array.streaming_kernels import StreamedKernel
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.pieces import Pieces
 from asyncexec.testing.faults import Fail, Faults
 from asyncexec.testing.injection import inject

@@ -1,20 +1,34 @@
 """What tasks need of an axis, in closed form, against the elements one by one."""
 
 import pickle
+from itertools import accumulate
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap, Needed, ReadRegion, of_blocks
 from asyncexec.plan.box import indices, point
+from asyncexec.plan.lengths import Lengths, block_at, block_start, count_blocks
+from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.positions import Positions
 from asyncexec.plan.relations import of_access
 from asyncexec.plan.runs import Runs
 from tests.array.direct import check_inverse
 
 SMALL = st.integers(1, 8)
+
+
+@st.composite
+def blocks_of(draw, extent):
+    """Blocks of one length, or of lengths that differ and cover an axis."""
+    if draw(st.booleans()):
+        return draw(SMALL)
+    each = draw(st.lists(st.integers(1, 5), max_size=4))
+    return Lengths((*(e for e in accumulate(each) if e < extent), max(extent, 1)))
+
+
 POSITIONS = 6
 
 
@@ -34,13 +48,21 @@ def slices(draw, extent, axis=0):
         return found if shown and found else AxisAccess.constant(0, 0)
     lo = draw(st.integers(0, len(shown)))
     hi = draw(st.integers(lo, len(shown)))
-    return AxisAccess(axis, draw(SMALL), lo, hi, shown.step, shown.start)
+    return AxisAccess(axis, draw(blocks_of(len(shown))), lo, hi, shown.step, shown.start)
 
 
 @st.composite
 def lists(draw, extent):
     positions = draw(st.lists(st.integers(0, extent - 1), max_size=10)) if extent else []
-    return AxisAccess(0, draw(SMALL), 0, len(positions), 1, 0, Positions(np.array(positions, int)))
+    return AxisAccess(
+        0,
+        draw(blocks_of(len(positions))),
+        0,
+        len(positions),
+        1,
+        0,
+        Positions(np.array(positions, int)),
+    )
 
 
 @st.composite
@@ -58,7 +80,7 @@ def runs(draw, extent):
         (min(p) if stride > 0 else max(p), abs(p[1] - p[0]) + draw(st.integers(0, 1))) for p in ends
     ]
     listed = Runs([s for s, _ in pairs], [n for _, n in pairs], stride)
-    return AxisAccess(0, draw(SMALL), 0, len(listed), 1, 0, listed)
+    return AxisAccess(0, draw(blocks_of(len(listed))), 0, len(listed), 1, 0, listed)
 
 
 @st.composite
@@ -82,9 +104,8 @@ def needed(access, position):
 
 def read_by(inner, element):
     """The elements that one element of an axis needs of another, by the formula itself."""
-    numbers = range(
-        max(element * inner.block, inner.lo), min((element + 1) * inner.block, inner.hi)
-    )
+    start, stop = block_start(inner.block, element), block_start(inner.block, element + 1)
+    numbers = range(max(start, inner.lo), min(stop, inner.hi))
     found = []
     for e in numbers:
         x = e * inner.step + inner.offset
@@ -201,8 +222,9 @@ def test_what_has_no_closed_form_is_said_to_have_none(outer, inner):
     assert AxisAccess(0, 2, 0, 2, step, 0, outer).through(inner) is None
 
 
-@given(st.integers(1, 20), SMALL, st.data())
-def test_whole_blocks_are_told_from_pieces(extent, chunk, data):
+@given(st.integers(1, 20), st.data())
+def test_whole_blocks_are_told_from_pieces(extent, data):
+    chunk = data.draw(blocks_of(extent))
     access = data.draw(accesses(extent))
     blocks = access.blocks(chunk, extent)
     for position in range(POSITIONS):
@@ -210,17 +232,18 @@ def test_whole_blocks_are_told_from_pieces(extent, chunk, data):
         if blocks is None or not elements:
             continue
         (number,) = needed(blocks, position)
-        assert elements == list(range(number * chunk, min((number + 1) * chunk, extent)))
+        ends = block_start(chunk, number), min(block_start(chunk, number + 1), extent)
+        assert elements == list(range(*ends))
 
 
-@given(st.integers(1, 20), SMALL)
-def test_the_own_blocks_of_an_array_are_whole(extent, chunk):
+@given(st.integers(1, 20), st.data())
+def test_the_own_blocks_of_an_array_are_whole(extent, data):
+    chunk = data.draw(blocks_of(extent))
     (access,) = of_blocks((extent,), (chunk,)).axes
     blocks = access.blocks(chunk, extent)
     assert blocks is not None
-    assert [needed(blocks, p) for p in range(-(-extent // chunk))] == [
-        [p] for p in range(-(-extent // chunk))
-    ]
+    count = count_blocks(extent, chunk)
+    assert [needed(blocks, p) for p in range(count)] == [[p] for p in range(count)]
 
 
 def test_pieces_of_blocks_are_no_block_numbers():
@@ -232,16 +255,16 @@ def test_pieces_of_blocks_are_no_block_numbers():
         AccessMap((AxisAccess(0, 2, 0, 2, via=Positions([3, 0])),)).part(0, 2, 5)
 
 
-@given(st.integers(1, 20), st.integers(1, 5), st.data())
-def test_groups_are_whole_and_cut_at_the_end(extent, width, data):
-    groups = -(-extent // width)
+@given(st.integers(1, 20), st.data())
+def test_groups_are_whole_and_cut_at_the_end(extent, data):
+    width = data.draw(blocks_of(extent))
+    groups = count_blocks(extent, width)
     access = data.draw(st.sampled_from([AxisAccess(0, 1, 0, groups), AxisAccess.constant(0, 1)]))
     below = access.grouped(width, extent)
     for position in range(groups):
         (group,) = needed(access, position if access.axis == 0 else 0)
-        assert needed(below, position) == list(
-            range(group * width, min((group + 1) * width, extent))
-        )
+        ends = block_start(width, group), min(block_start(width, group + 1), extent)
+        assert needed(below, position) == list(range(*ends))
 
 
 @given(st.integers(1, 20), st.data())
@@ -251,13 +274,15 @@ def test_relations_name_the_blocks_that_hold_what_is_needed(extent, data):
     parts = [(b, part) for b in begins if (part := whole.part(0, b, extent - b)) is not None]
     assume(parts)
     begin, part = data.draw(st.sampled_from(parts))
-    chunk = data.draw(SMALL)
+    chunk = data.draw(blocks_of(extent - begin))
     (access,) = part.axes
-    grid = (-(-access.hi // access.block),)
+    grid = (access.position_of(access.hi - 1) + 1,)
     found = of_access(part, (extent - begin,), (chunk,), grid)
     for position in range(grid[0]):
         blocks = (
-            {e // chunk for e in needed(access, position)} if part.holds((position,)) else set()
+            {block_at(chunk, e) for e in needed(access, position)}
+            if part.holds((position,))
+            else set()
         )
         assert {b for (b,) in indices(found.reads(point((position,))))} == blocks
     check_inverse(found)

@@ -1,6 +1,7 @@
 """Axis maps against brute force over elements, in both directions."""
 
 import pickle
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from asyncexec.plan.axes import (
     windowed,
 )
 from asyncexec.plan.block_access import BlockAccess
+from asyncexec.plan.lengths import Lengths, block_at, count_blocks
+from asyncexec.plan.overlap import Overlap
 
 lengths = st.integers(0, 12)
 chunks = st.integers(1, 5)
@@ -127,16 +130,39 @@ def accesses_of_an_axis(draw):
     shown = range(*draw(st.slices(extent)).indices(extent))
     lo = draw(st.integers(0, len(shown)))
     hi = draw(st.integers(lo, len(shown)))
-    access = AxisAccess(0, draw(chunks), lo, hi, shown.step, shown.start)
-    consumer = -(-len(shown) // access.block) + draw(st.integers(0, 2))
-    return BlockAccess(access, extent, draw(chunks), consumer)
+    access = AxisAccess(0, draw(either(len(shown))), lo, hi, shown.step, shown.start)
+    consumer = count_blocks(len(shown), access.block) + draw(st.integers(0, 2))
+    return BlockAccess(access, extent, draw(either(extent)), consumer)
+
+
+@st.composite
+def either(draw, extent):
+    """Blocks of an axis, of one length or of lengths that differ."""
+    if not extent or draw(st.booleans()):
+        return draw(chunks)
+    each = draw(st.lists(chunks, max_size=6))
+    return Lengths((*(e for e in accumulate(each) if e < extent), extent))
+
+
+@given(st.data())
+def test_blocks_whose_lengths_differ_reach_all_between_the_ends(data):
+    blocks = data.draw(accesses_of_an_axis())
+    reaching = [data.draw(reach), data.draw(reach)]
+    access = blocks.access.around(Overlap(*reaching, 0, blocks.extent))
+    if access is None:
+        return
+    found = BlockAccess(access, blocks.extent, blocks.chunk, blocks.consumer)
+    for position in range(found.consumer):
+        elements = access.numbers((position,))
+        assert list(found.reads(position)) == sorted({block_at(found.chunk, e) for e in elements})
+    assert_inverse(found, *found.blocks)
 
 
 @given(accesses_of_an_axis())
 def test_the_blocks_of_an_access_are_those_of_its_elements(blocks):
     for position in range(blocks.consumer):
         elements = blocks.access.numbers((position,))
-        assert list(blocks.reads(position)) == sorted({e // blocks.chunk for e in elements})
+        assert list(blocks.reads(position)) == sorted({block_at(blocks.chunk, e) for e in elements})
     assert_inverse(blocks, *blocks.blocks)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from asyncexec.array.nodes import Concat, Node, View
 from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.lengths import fitting_length
 
 NAME = "branches"
 
@@ -41,7 +42,7 @@ def _shown_parts(node: View, whole: Concat) -> Node | None:
         shape=(*whole.shape[:axis], length, *whole.shape[axis + 1 :]),
         chunks=(
             *whole.chunks[:axis],
-            max(1, min(whole.chunks[axis], length)),
+            fitting_length(length, whole.chunks[axis]),
             *whole.chunks[axis + 1 :],
         ),
     )

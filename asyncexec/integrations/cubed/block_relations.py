@@ -10,7 +10,7 @@ import numpy as np
 from cubed.utils import normalize_chunks
 
 from asyncexec.integrations.cubed.axis_tables import AxisTable, Tables
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.axes import (
     AxisMap,
     BlockAccess,
@@ -21,6 +21,7 @@ from asyncexec.plan.axes import (
     same_blocks,
 )
 from asyncexec.plan.box import Shape, Span, union
+from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.relations import Blockwise
 
 if TYPE_CHECKING:

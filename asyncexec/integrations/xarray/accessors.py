@@ -12,6 +12,7 @@ import xarray as xr
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
+from asyncexec.array.chunks import is_regular
 from asyncexec.engine.default_engine import compute, execute
 from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.duck_array import DuckArray
@@ -57,7 +58,7 @@ class DatasetAccessor:
     async def to_zarr(
         self, store: Any, *, options: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        """Write the dataset as ``Dataset.to_zarr`` does.
+        """Write the dataset as ``Dataset.to_zarr`` does; chunks that differ in length are stored in regular ones.
 
         Parameters
         ----------
@@ -80,10 +81,18 @@ class DatasetAccessor:
         writings: list[Writing] = []
         more = {**(kwargs.pop("chunkmanager_store_kwargs", None) or {}), "collected": writings}
         # xarray writes metadata, and what is in memory, by blocking calls.
-        write: Any = self._dataset.to_zarr
+        write: Any = self._in_regular_chunks().to_zarr
         await asyncio.to_thread(write, store, chunkmanager_store_kwargs=more, **kwargs)
         for writing in writings:
             await execute(writing, **of_run)
+
+    def _in_regular_chunks(self) -> xr.Dataset:
+        """Return the dataset with chunks of one length along each axis: xarray writes no others."""
+        found = self._dataset.copy(deep=False)
+        for name, array in self.arrays.items():
+            if not is_regular(array.own_node.chunks):
+                found.variables[name].data = DuckArray(Array(array.node, array.own_spec))
+        return found
 
     def plan(self) -> Plan:
         """Return the one plan that computes all lazy arrays.

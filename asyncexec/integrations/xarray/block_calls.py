@@ -95,6 +95,6 @@ def common_lengths(arrays: Sequence[tuple[Array, tuple[Any, ...]]]) -> dict[Any,
     """Return the length and the chunk length along each dimension: the chunks of the largest array that has it."""
     found: dict[Any, tuple[int, int]] = {}
     for array, dims in sorted(arrays, key=lambda pair: -pair[0].nbytes):
-        for dim, n, c in zip(dims, array.shape, array.chunks, strict=True):
+        for dim, n, c in zip(dims, array.shape, array.own_node.chunks, strict=True):
             found.setdefault(dim, (n, c))
     return found

@@ -15,7 +15,7 @@ from asyncexec.array.operands import chunk_limit
 from asyncexec.array.storing import computation_of
 from asyncexec.errors import UnknownOptionError
 from asyncexec.integrations.xarray import accessors, block_calls, sources
-from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, regular_chunks
+from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, settled_chunks
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.duck_namespace import DuckNamespace
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
@@ -28,8 +28,8 @@ _OF_DASK = ("inline_array", "lock", "meta", "name")
 class AsyncexecManager(ChunkManagerEntrypoint[Any]):
     """Arrays of asyncexec in xarray: ``chunked_array_type="asyncexec"``, or ``xr.set_options(chunk_manager=...)``.
 
-    xarray makes one when it first needs it, and calls its methods; users have no need to. Chunks are regular here:
-    where xarray names chunks of several lengths along an axis, the longest is the length of all.
+    xarray makes one when it first needs it, and calls its methods; users have no need to. Chunks have the lengths that
+    xarray names, also where these differ along an axis.
 
     >>> import xarray as xr
     >>> ds = xr.Dataset({"t": (("time", "x"), np.ones((6, 4)))}).chunk(time=2, chunked_array_type="asyncexec")
@@ -50,8 +50,8 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         return isinstance(data, DuckArray | Array)
 
     def chunks(self, data: Any) -> ChunkTuples:
-        array = unwrapped(data)
-        return chunk_tuples(array.shape, array.chunks)
+        array: Array = unwrapped(data)
+        return array.chunksizes
 
     def normalize_chunks(
         self,
@@ -71,7 +71,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
             shape = tuple(sum(along) for along in chunks)
         itemsize = 8 if dtype is None else max(np.dtype(dtype).itemsize, 1)
         most = self.get_auto_chunk_size() if limit is None else limit
-        settled = regular_chunks(chunks, shape, itemsize, limit=most, previous=previous_chunks)
+        settled = settled_chunks(chunks, shape, itemsize, limit=most, previous=previous_chunks)
         return chunk_tuples(shape, settled)
 
     def from_array(self, data: Any, chunks: Any, **kwargs: Any) -> Any:

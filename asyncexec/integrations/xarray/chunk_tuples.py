@@ -1,4 +1,4 @@
-"""Chunks as xarray writes them, a tuple of lengths for each axis, and as arrays here have them: one length for each."""
+"""Chunks as xarray writes them, a tuple of lengths for each axis, and as arrays here have them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from asyncexec.array.chunks import PREFERRED_BYTES, normalize_chunks
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
+from asyncexec.plan.lengths import each_length, lengths_of
 from asyncexec.plan.memory import parse_bytes
 
 type ChunkTuples = tuple[tuple[int, ...], ...]
@@ -25,7 +26,7 @@ def chunk_tuples(shape: Shape, chunks: Shape) -> ChunkTuples:
     return tuple(map(_lengths_along, shape, chunks))
 
 
-def regular_chunks(
+def settled_chunks(
     chunks: Any,
     shape: Shape,
     itemsize: int,
@@ -33,20 +34,19 @@ def regular_chunks(
     limit: int | str | None = None,
     previous: Sequence[Any] | None = None,
 ) -> Shape:
-    """Return one chunk length for each axis, for chunks in any of xarray's spellings.
+    """Return the chunk lengths of an array, for chunks in any of xarray's spellings.
 
-    >>> from asyncexec.integrations.xarray.chunk_tuples import regular_chunks
-    >>> regular_chunks({0: (31, 28, 31)}, (90, 10), 8)
-    (31, 10)
-    >>> regular_chunks("auto", (4000, 4000), 8, limit="8MB", previous=(100, 4000))
+    >>> from asyncexec.integrations.xarray.chunk_tuples import settled_chunks
+    >>> settled_chunks({0: (31, 28, 31)}, (90, 10), 8)
+    ((31, 28, 31), 10)
+    >>> settled_chunks("auto", (4000, 4000), 8, limit="8MB", previous=(100, 4000))
     (200, 4000)
 
     Parameters
     ----------
     chunks : int, "auto", size, tuple or mapping
-        For all axes, or for each: a length, None or -1 for the whole axis, "auto", or the lengths of all its chunks.
-        Where these differ (the months of a year), the longest is taken for all. A mapping names axes; the others keep
-        their ``previous`` chunks, or are whole.
+        For all axes, or for each: a length, None or -1 for the whole axis, "auto", or the lengths of all its chunks. A
+        mapping names axes; the others keep their ``previous`` chunks, or are whole.
     shape : tuple of int
     itemsize : int
         Bytes of an element.
@@ -61,9 +61,7 @@ def regular_chunks(
         If they do not fit the shape.
     """
     known = (
-        None
-        if previous is None
-        else [_one_length(p, n) for p, n in zip(previous, shape, strict=True)]
+        None if previous is None else [_length(p, n) for p, n in zip(previous, shape, strict=True)]
     )
     most = PREFERRED_BYTES if limit is None else parse_bytes(limit, what="limit")
     if isinstance(chunks, str) and chunks != "auto":
@@ -73,15 +71,14 @@ def regular_chunks(
         raise OptionError(
             f"chunks={chunks!r} are for {len(given)} axes, and there are {len(shape)}"
         )
-    wanted = [_one_length(c, n) for c, n in zip(given, shape, strict=True)]
-    if known is not None and "auto" in wanted and all(map(_is_length, known)):
+    wanted = [_length(c, n) for c, n in zip(given, shape, strict=True)]
+    if known is not None and "auto" in wanted and all(map(_is_number, known)):
         wanted = _multiples(wanted, known, shape, max(most // max(itemsize, 1), 1))
     return normalize_chunks(tuple(wanted), shape, itemsize, limit=most)
 
 
 def _lengths_along(n: int, chunk: int) -> tuple[int, ...]:
-    whole, rest = divmod(n, chunk)
-    return (chunk,) * whole + ((rest,) if rest or not n else ())
+    return each_length(n, chunk) or (0,)
 
 
 def _for_each_axis(chunks: Any, shape: Shape, known: list[Any] | None) -> Sequence[Any]:
@@ -93,22 +90,22 @@ def _for_each_axis(chunks: Any, shape: Shape, known: list[Any] | None) -> Sequen
         return [chunks] * len(shape)
     given = list(chunks)
     # One axis may have its lengths without a tuple around them.
-    if len(shape) == 1 and len(given) > 1 and all(map(_is_length, given)):
+    if len(shape) == 1 and len(given) > 1 and all(map(_is_number, given)):
         return [tuple(given)]
     return given
 
 
-def _one_length(given: Any, n: int) -> Any:
-    """Return one length for chunks along an axis of ``n`` elements, of which several lengths may be given."""
+def _length(given: Any, n: int) -> Any:
+    """Return the length of chunks along an axis of ``n`` elements, all of whose lengths may be given."""
     if isinstance(given, str) or given is None or not hasattr(given, "__len__"):
         return given
     lengths = [int(length) for length in given]
     if sum(lengths) != n:
         return given  # Refused by normalize_chunks, which says so.
-    return max(1, *lengths) if lengths else 1
+    return lengths_of(lengths)
 
 
-def _is_length(given: Any) -> bool:
+def _is_number(given: Any) -> bool:
     number = as_whole_number(given)
     return number is not None and number > 0
 

@@ -1,6 +1,6 @@
 """An array as xarray asks for one: chunks as tuples of lengths, and NumPy's functions called by NumPy's names.
 
-An :class:`~asyncexec.array.Array` has one chunk length for each axis, and the functions of the array API standard.
+An :class:`~asyncexec.array.Array` names its chunks otherwise, and has the functions of the array API standard.
 xarray reads ``chunks`` as a tuple of lengths for each axis, and reaches most operations by NumPy's functions and
 ufuncs. A :class:`DuckArray` holds an array and turns the one into the other; it adds no operation of its own.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
-from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, regular_chunks
+from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, settled_chunks
 
 if TYPE_CHECKING:
     from asyncexec.array.spec import Spec
@@ -82,12 +82,12 @@ class DuckArray:
     @property
     def chunks(self) -> ChunkTuples:
         """The lengths of all chunks along each axis."""
-        return chunk_tuples(self.array.shape, self.array.chunks)
+        return self.array.chunksizes
 
     @property
     def chunksize(self) -> tuple[int, ...]:
         """The chunk length along each axis; the last chunk may be shorter."""
-        return self.array.chunks
+        return self.array.node.chunks
 
     @property
     def numblocks(self) -> tuple[int, ...]:
@@ -128,8 +128,8 @@ class DuckArray:
     def rechunk(self, chunks: Any) -> DuckArray:
         """Return the same array in other chunks, in any of xarray's spellings."""
         limit = chunk_limit(self.array.own_spec)
-        previous = self.array.chunks
-        wanted = regular_chunks(chunks, self.shape, self.itemsize, limit=limit, previous=previous)
+        previous = self.array.own_node.chunks
+        wanted = settled_chunks(chunks, self.shape, self.itemsize, limit=limit, previous=previous)
         return DuckArray(self.array.rechunk(wanted))
 
     def compute(self, **options: Any) -> np.ndarray[Any, Any]:
@@ -181,7 +181,8 @@ class DuckArray:
         return call
 
     def __getitem__(self, key: Any) -> DuckArray:
-        return DuckArray(selection.selected(self.array, key))
+        found = selection.selected(self.array, key)
+        return DuckArray(numpy_calls.as_stored(found, (self.array,)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         # Another array than before, so that what was made of it stays as it is.

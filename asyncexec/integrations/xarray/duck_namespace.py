@@ -9,7 +9,7 @@ import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array.operands import chunk_limit
-from asyncexec.integrations.xarray.chunk_tuples import regular_chunks
+from asyncexec.integrations.xarray.chunk_tuples import settled_chunks
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.settings import chosen_spec
 
@@ -45,7 +45,7 @@ def _lazily(make: Callable[..., Any]) -> Callable[..., DuckArray]:
         spec = chosen_spec()
         found = make(*args, **keywords, spec=spec)
         limit = chunk_limit(spec)
-        settled = regular_chunks(chunks, found.shape, found.itemsize, limit=limit)
+        settled = settled_chunks(chunks, found.shape, found.itemsize, limit=limit)
         return DuckArray(make(*args, **keywords, chunks=settled, spec=spec))
 
     return made

@@ -17,7 +17,7 @@ def filled_forward(x: Array, axis: int, limit: int | None = None) -> Array:
     filled = xp.cumreduction(forward_fill, fill_from_before, np.nan, x, axis=axis, dtype=x.dtype)
     if limit is None:
         return filled
-    numbers = xp.arange(x.shape[axis], chunks=x.chunks[axis], dtype=xp.int64)
+    numbers = xp.arange(x.shape[axis], chunks=x.node.chunks[axis], dtype=xp.int64)
     placed = xp.reshape(numbers, tuple(-1 if a == axis else 1 for a in range(x.ndim)))
     # The number of the last element with a value, so that its distance is known.
     last = xp.cummax(xp.where(xp.isnan(x), -limit - 1, placed), axis=axis)

@@ -13,7 +13,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.chunks import chunk_bytes, grid
 from asyncexec.errors import OptionError
-from asyncexec.integrations.xarray.chunk_tuples import regular_chunks
+from asyncexec.integrations.xarray.chunk_tuples import settled_chunks
 from asyncexec.plan.box import Index
 
 type Reduced = Literal["count", "max", "mean", "min", "std", "sum", "var"]
@@ -144,12 +144,14 @@ class GroupsOfBlock:
 def _in_longer_chunks(x: Array, axis: int, groups: int) -> Array:
     """Return ``x`` in chunks of some elements for each group, so that partial results are not larger than they."""
     length = min(x.shape[axis], _ELEMENTS_OF_A_GROUP * groups)
-    if length <= x.chunks[axis]:
+    if length <= x.node.chunks[axis]:
         return x
-    size = chunk_bytes(x.shape, x.chunks, x.itemsize)
+    size = chunk_bytes(x.shape, x.node.chunks, x.itemsize)
     wanted = tuple(length if a == axis else "auto" for a in range(x.ndim))
-    chunks = regular_chunks(wanted, x.shape, x.itemsize, limit=size)
-    return x.rechunk(tuple(map(min, chunks, (*x.chunks[:axis], length, *x.chunks[axis + 1 :]))))
+    chunks = settled_chunks(wanted, x.shape, x.itemsize, limit=size)
+    return x.rechunk(
+        tuple(map(min, chunks, (*x.node.chunks[:axis], length, *x.node.chunks[axis + 1 :])))
+    )
 
 
 def _partial(
@@ -164,13 +166,13 @@ def _partial(
 ) -> Array:
     """Return one reduction of each group: first in each chunk, then of the chunks."""
     dtype = _dtype_of(x.dtype, kind) if dtype is None else dtype
-    counts = grid(x.shape, x.chunks)
+    counts = grid(x.shape, x.node.chunks)
     several = groups * len(kind.split(" and "))
     call = GroupsOfBlock(
         codes=codes,
         groups=groups,
         axis=axis,
-        chunk=x.chunks[axis],
+        chunk=x.node.chunks[axis],
         kind=kind,
         skipna=skipna,
         dtype=dtype,
@@ -182,11 +184,11 @@ def _partial(
         inputs=(x.node,),
         axes=(tuple(range(x.ndim)),),
         shape=(*(counts[a] if a == axis else n for a, n in enumerate(x.shape)), several),
-        chunks=(*(1 if a == axis else c for a, c in enumerate(x.chunks)), max(several, 1)),
+        chunks=(*(1 if a == axis else c for a, c in enumerate(x.node.chunks)), max(several, 1)),
         dtype=dtype,
         wants_block_id=True,
         # Elements are put in order and widened, and the result is made in another order of axes.
-        extra_bytes=3 * chunk_bytes(x.shape, x.chunks, x.itemsize) + codes.nbytes,
+        extra_bytes=3 * chunk_bytes(x.shape, x.node.chunks, x.itemsize) + codes.nbytes,
     )
     skips = skipna and dtype.kind in "fc"
     smallest, largest = (xp.nanmin, xp.nanmax) if skips else (xp.min, xp.max)

@@ -13,6 +13,7 @@ import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
+from asyncexec.array.chunks import is_regular
 from asyncexec.integrations.xarray.numpy_equivalents import ALWAYS, EQUIVALENTS
 
 type Wrap = Callable[[Array], Any]
@@ -41,7 +42,28 @@ def function_inside(
         function = ALWAYS[name]
     elif name in EQUIVALENTS and not hasattr(xp, name):
         function = EQUIVALENTS[name]
-    return wrapped(function(*map(unwrapped, args), **_inside(keywords)), wrap)
+    given = [unwrapped(each) for each in args]
+
+    def wrap_regular(found: Array) -> Any:
+        return wrap(as_stored(found, given))
+
+    return wrapped(function(*given, **_inside(keywords)), wrap_regular)
+
+
+def as_stored(found: Array, given: Sequence[Any]) -> Array:
+    """Return ``found`` in regular chunks, unless the chunks of some array that was ``given`` differ in length.
+
+    xarray writes no array whose chunks differ in length: an array has such chunks only if they were asked for.
+    """
+    if is_regular(found.own_node.chunks) or not all(map(_is_regular, given)):
+        return found
+    return Array(found.node, found.own_spec)
+
+
+def _is_regular(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return all(map(_is_regular, given))
+    return not isinstance(given, Array) or is_regular(given.own_node.chunks)
 
 
 def unwrapped(value: Any) -> Any:

@@ -137,7 +137,7 @@ def writing_of(
     written = [
         _written(source, piece, target, held)
         for source, target, region in zip(sources, targets, where, strict=True)
-        for piece in pieces_of(source.shape, source.chunks, target, region)
+        for piece in pieces_of(source.shape, source.node.chunks, target, region)
     ]
     here = held is not None or not all(shared)
     return Writing(computation=computation_of(*written), here=here)
@@ -149,7 +149,7 @@ def _written(source: Array, piece: Piece, target: Any, lock: Any) -> Array:
     write = WriteBlock(
         target=target,
         begin=piece.begin,
-        chunks=part.chunks,
+        chunks=part.node.chunks,
         lock=lock,
         here=lock is not None or not is_shared(target),
     )
@@ -159,12 +159,12 @@ def _written(source: Array, piece: Piece, target: Any, lock: Any) -> Array:
         keywords={},
         inputs=(part.node,),
         axes=(tuple(range(part.ndim)),),
-        shape=grid(part.shape, part.chunks),
+        shape=grid(part.shape, part.node.chunks),
         chunks=(1,) * part.ndim,
         dtype=np.dtype(np.int64),
         wants_block_id=True,
         # A block is encoded before it is written, chunk by chunk at once.
-        extra_bytes=2 * chunk_bytes(part.shape, part.chunks, part.itemsize),
+        extra_bytes=2 * chunk_bytes(part.shape, part.node.chunks, part.itemsize),
     )
     return xp.sum(Array(node, source.own_spec))
 

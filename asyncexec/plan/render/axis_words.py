@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.axes import BlockAccess
+from asyncexec.plan.lengths import Lengths
+from asyncexec.plan.overlap import Overlap
 
 if TYPE_CHECKING:
     from asyncexec.plan.axes import AxisMap
@@ -54,6 +56,8 @@ def _constant(blocks: BlockAccess) -> str:
 def _blockwise(access: AxisAccess, extent: int, chunk: int) -> str:
     if access.step == 1 and access.hi + access.offset >= extent and access.lo + access.offset <= 0:
         if access.offset == 0 and access.lo == 0:
+            if isinstance(access.block, Lengths) or isinstance(chunk, Lengths):
+                return "rechunk"
             width, rest = divmod(access.block, chunk)
             return "rechunk" if rest or not width else f"groups of {width:,}"
         return "concat"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncexec.plan.lengths import border_after, border_before
+
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.storage.chunks.arrays import PartOfTarget
@@ -70,8 +72,12 @@ class PartChunks:
     def _cover(self, placed: tuple[slice, ...]) -> tuple[slice, ...]:
         """Return the elements of the chunks (or shards) that ``placed`` touches."""
         whole = self._part.array
-        lengths = zip(placed, whole.unit, whole.shape, strict=True)
-        return tuple([slice(a.start // u * u, min(-(-a.stop // u) * u, n)) for a, u, n in lengths])
+        return tuple(
+            [
+                slice(border_before(u, a.start), border_after(n, u, a.stop))
+                for a, u, n in zip(placed, whole.unit, whole.shape, strict=True)
+            ]
+        )
 
     def _merged(
         self, block: np.ndarray, placed: tuple[slice, ...], cover: tuple[slice, ...]

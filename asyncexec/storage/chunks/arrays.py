@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.lengths import (
+    Lengths,
+    as_data,
+    blocks_within,
+    count_blocks,
+    is_divided,
+    whole_lengths,
+)
 from asyncexec.storage.chunks.array_traits import (
     NO_TRAITS,
     ArrayTraits,
@@ -133,11 +141,10 @@ class StoredArray:
         )
         return stored.view(self.numpy_dtype) if self.numpy_dtype.kind in "mM" else stored
 
-    @cached_property
+    @property
     def is_irregular(self) -> bool:
-        """True for an array that was opened whose chunks differ in length; ``chunks`` are the longest then."""
-        grid = json.loads(self.metadata or "{}").get("chunk_grid")
-        return isinstance(grid, dict) and grid.get("name") == "rectilinear"
+        """True where chunks (or shards) differ in length along some axis."""
+        return any(isinstance(unit, Lengths) for unit in self.unit)
 
     @property
     def nbytes(self) -> int:
@@ -147,7 +154,7 @@ class StoredArray:
     @property
     def blocks(self) -> Shape:
         """The number of units (chunks, or shards) along each axis."""
-        return tuple(-(-n // unit) for n, unit in zip(self.shape, self.unit, strict=True))
+        return tuple(count_blocks(n, unit) for n, unit in zip(self.shape, self.unit, strict=True))
 
     @property
     def description(self) -> str:
@@ -156,8 +163,8 @@ class StoredArray:
             [
                 self.shape,
                 self.dtype,
-                self.chunks,
-                self.shards,
+                as_data(self.chunks),
+                as_data(self.shards),
                 repr(self.fill_value),
                 self.compressor,
                 self.metadata,
@@ -189,12 +196,6 @@ class StoredArray:
                 f"is not known: take one of {', '.join(IN_FORMAT_2)}, or store elsewhere"
             )
         return replace(self, zarr_format=zarr_format, keys=ChunkKeys("v2", "."))
-
-    def resized(self, shape: Shape) -> StoredArray:
-        """Return a reference to the same array, which was opened, with another shape."""
-        document = json.loads(self.metadata) | {"shape": list(shape)}
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        return replace(self, shape=shape, metadata=text)
 
     def compressed(self, compressor: str) -> StoredArray:
         """Return a reference to the same array, to be created with another compressor (JSON in Zarr 3's terms)."""
@@ -282,7 +283,7 @@ class PartOfTarget:
     def cover(self) -> tuple[range, ...]:
         """The chunks (or shards) that the part touches, along each axis."""
         along = zip(self.start, self.stop, self.array.unit, strict=True)
-        return tuple(range(start // unit, -(-stop // unit)) for start, stop, unit in along)
+        return tuple(blocks_within(unit, start, stop) for start, stop, unit in along)
 
     def meets(self, other: PartOfTarget) -> bool:
         """Return whether some chunk (or shard) of the array is in both parts."""
@@ -340,8 +341,8 @@ def planned_array(
     """
     location = locate(place, storage_options, path=path)
     element = _element(dtype, location)
-    shape, chunks = tuple(int(n) for n in shape), tuple(int(n) for n in chunks)
-    shards = tuple(int(n) for n in shards) if shards is not None else None
+    shape, chunks = tuple(int(n) for n in shape), whole_lengths(chunks)
+    shards = whole_lengths(shards) if shards is not None else None
     _check_grid(location, shape, chunks, shards)
     if isinstance(compressor, list | tuple) and len(compressor) != 1:
         codec, traits = "", replace(traits, compressors=codecs_json(compressor, "compressor"))
@@ -387,11 +388,13 @@ def _check_grid(location: Location, shape: Shape, chunks: Shape, shards: Shape |
             f"{location}: chunks {chunks} do not fit shape {shape}: "
             f"give a length of at least 1 for every axis"
         )
+    for n, unit in zip(shape, shards or chunks, strict=False):
+        if isinstance(unit, Lengths) and unit.total != n:
+            raise OptionError(f"{location}: chunks {unit!r} do not make up an axis of {n} elements")
     if shards is None:
         return
-    if len(shards) != len(chunks) or any(
-        s < c or s % c for s, c in zip(shards, chunks, strict=True)
-    ):
+    lengths = zip(shape, shards, chunks, strict=False)
+    if len(shards) != len(chunks) or any(is_divided(*each) for each in lengths):
         raise OptionError(
             f"{location}: shards {shards} must be multiples of chunks {chunks}, axis by axis"
         )

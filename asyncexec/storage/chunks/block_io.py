@@ -13,6 +13,7 @@ import numpy as np
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
 from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.box import next_index
+from asyncexec.plan.lengths import block_at, block_start, misplaced_border
 from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
@@ -102,7 +103,7 @@ class TaskOutput:
     def __post_init__(self) -> None:
         ref = self.ref
         fits = zip(ref.shape, self.block, ref.unit, strict=True)
-        if any(block % unit and block < extent for extent, block, unit in fits):
+        if any(misplaced_border(*each) is not None for each in fits):
             raise WriteConflictError(
                 f"blocks of {self.block} do not cover whole units of {ref.unit} of {ref.location}, "
                 f"so that two tasks would write one"
@@ -123,14 +124,14 @@ class TaskOutput:
         if self.access is None:
             return index
         along = zip(self.region(index), self.block, strict=True)
-        return tuple([part.start // block for part, block in along])
+        return tuple([block_at(block, part.start) for part, block in along])
 
     def region(self, index: Index) -> tuple[slice, ...]:
         """Return the region that the task at ``index`` writes, in elements."""
         if self.access is not None:
             return tuple([axis.region(index) for axis in self.access.axes])
         along = zip(index, self.block, self.array.shape, strict=True)
-        return tuple([slice(i * block, min((i + 1) * block, n)) for i, block, n in along])
+        return tuple([slice(block_start(b, i), min(block_start(b, i + 1), n)) for i, b, n in along])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
 
+from asyncexec.plan.lengths import Lengths, block_start
 from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES, read_only
 from asyncexec.storage.chunks.codec_libraries import codec
 from asyncexec.storage.places.errors import damaged_chunk, missing_chunk
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexec.errors import CorruptChunkError
-    from asyncexec.plan.box import Index
+    from asyncexec.plan.box import Index, Shape
     from asyncexec.storage.chunks.arrays import Encoding, StoredArray
 
 CHECKSUM_BYTES = 4
@@ -36,6 +38,7 @@ class ChunkCodec:
         self._dtype = ref.numpy_dtype
         self.has_checksum = encoding.checksum
         self._chunks = ref.chunks
+        self._uneven = any(isinstance(length, Lengths) for length in ref.chunks)
         self.chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
         self._codec = codec(encoding.compressor, self.chunk_bytes)
         # None where a chunk is decoded into memory that the codec asks for.
@@ -62,11 +65,15 @@ class ChunkCodec:
             except Exception as error:
                 raise self.corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
             data = data if isinstance(data, bytes) else memoryview(data).cast("B")
-        if len(data) != self.chunk_bytes:
+        shape, expected = self._chunks, self.chunk_bytes
+        if self._uneven:
+            shape = self._shape(chunk)
+            expected = math.prod(shape) * self._dtype.itemsize
+        if len(data) != expected:
             raise self.corrupt(
-                chunk, path, f"it holds {len(data)} bytes of data instead of {self.chunk_bytes}"
+                chunk, path, f"it holds {len(data)} bytes of data instead of {expected}"
             )
-        block = np.frombuffer(data, self._stored).reshape(self._chunks)
+        block = np.frombuffer(data, self._stored).reshape(shape)
         return block if self._stored == self._dtype else block.astype(self._dtype)
 
     def missing(self, chunk: Index, path: str) -> np.ndarray:
@@ -80,13 +87,24 @@ class ChunkCodec:
         if self._dense:
             raise missing_chunk(self._location, chunk, path)
         # A view of one element: a chunk that was never written takes no memory.
-        return np.broadcast_to(self._fill, self._chunks)
+        return np.broadcast_to(self._fill, self._shape(chunk))
+
+    def _shape(self, chunk: Index) -> Shape:
+        """Return the shape in which a chunk is stored: at the array's edge it is full, where lengths are equal."""
+        if not self._uneven:
+            return self._chunks
+        along = zip(self._chunks, chunk, strict=True)
+        return tuple([block_start(c, i + 1) - block_start(c, i) for c, i in along])
 
     def encoded(self, part: np.ndarray) -> Any:
         """Return a chunk as it is stored, without a checksum; ``part`` is smaller at the array's edge."""
-        if part.shape != self._chunks:
+        full = self._chunks
+        if self._uneven:
+            along = zip(self._chunks, part.shape, strict=True)
+            full = tuple([n if isinstance(c, Lengths) else c for c, n in along])
+        if part.shape != full:
             # Zarr stores chunks at the array's edge in full size.
-            padded = np.full(self._chunks, self._fill, self._stored)
+            padded = np.full(full, self._fill, self._stored)
             padded[tuple(slice(0, n) for n in part.shape)] = part
             part = padded
         part = np.ascontiguousarray(part, self._stored)

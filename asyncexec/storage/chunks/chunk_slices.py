@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from asyncexec.plan.lengths import Lengths, block_at, block_start
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,9 @@ def chunk_slices(along: Along, size: int) -> list[ChunkSlice]:
     if along.step in (None, 1):
         if start >= stop:
             return []
+        if isinstance(size, Lengths):
+            numbers = range(size.at(start), size.at(stop - 1) + 1)
+            return [_slice(start, stop, number, size) for number in numbers]
         first = start // size
         base = first * size
         if stop <= base + size:
@@ -39,21 +44,21 @@ def chunk_slices(along: Along, size: int) -> list[ChunkSlice]:
 
 
 def _slice(start: int, stop: int, number: int, size: int) -> ChunkSlice:
-    low, high = max(start, number * size), min(stop, (number + 1) * size)
-    return ChunkSlice(
-        number, slice(low - number * size, high - number * size), slice(low - start, high - start)
-    )
+    base, end = block_start(size, number), block_start(size, number + 1)
+    low, high = max(start, base), min(stop, end)
+    return ChunkSlice(number, slice(low - base, high - base), slice(low - start, high - start))
 
 
 def _slices_of_strides(positions: range, size: int) -> list[ChunkSlice]:
     found: list[ChunkSlice] = []
     done = 0
     while done < len(positions):
-        number = positions[done] // size
-        edge = (number + 1) * size if positions.step > 0 else number * size - 1
+        number = block_at(size, positions[done])
+        base = block_start(size, number)
+        edge = block_start(size, number + 1) if positions.step > 0 else base - 1
         count = len(range(positions[done], edge, positions.step))
         part = positions[done : done + count]
-        low, last = part[0] - number * size, part[-1] - number * size
+        low, last = part[0] - base, part[-1] - base
         end = last + (1 if positions.step > 0 else -1)
         found.append(
             ChunkSlice(
@@ -68,16 +73,22 @@ def _slices_of_strides(positions: range, size: int) -> list[ChunkSlice]:
 
 def _slices_of_positions(positions: Any, size: int) -> list[ChunkSlice]:
     positions = np.asarray(positions, np.int64)
-    numbers = positions // size
+    numbers = _numbers(positions, size)
     if not len(numbers):
         return []
     # One stable sort groups the positions by chunk, however many chunks there are.
     order = np.argsort(numbers, kind="stable")
     chunks, starts = np.unique(numbers[order], return_index=True)
     return [
-        ChunkSlice(number, positions[at] - number * size, at)
+        ChunkSlice(number, positions[at] - block_start(size, number), at)
         for number, at in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True)
     ]
+
+
+def _numbers(positions: Any, size: int) -> Any:
+    if isinstance(size, Lengths):
+        return np.searchsorted(np.asarray(size.ends, np.int64), positions, "right")
+    return positions // size
 
 
 def within_one_chunk(

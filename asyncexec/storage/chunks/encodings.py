@@ -40,7 +40,7 @@ def _encoding_2(document: Mapping[str, Any]) -> Encoding | None:
 def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
     grid, codecs = document["chunk_grid"], list(document["codecs"])
     if (
-        grid["name"] != "regular"
+        grid["name"] not in ("regular", "rectilinear")
         or document.get("storage_transformers")
         or not codecs
         or codecs[0]["name"] != "bytes"

@@ -19,6 +19,7 @@ from zarr.errors import BaseZarrError
 from zarr.storage import StorePath
 
 from asyncexec.errors import AsyncexecError, CorruptChunkError, StorageError
+from asyncexec.plan.lengths import block_start
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.chunks.fenced_store import FencedStore
 from asyncexec.storage.chunks.still_there import StillThere
@@ -178,7 +179,6 @@ class ZarrChunks:
         if type(error).__name__ == _MISSING:
             return missing_chunk(location, unit, key)
         if self._ref.is_irregular:
-            # Units are those of planning here.
             region = ", ".join(f"{a.start}:{a.stop}" for a in self._region(unit))
             key = f"chunks of irregular lengths at [{region}]"
         message = f"{type(error).__name__}: {safe_message(error, location)}"
@@ -191,10 +191,8 @@ class ZarrChunks:
         return product(*pieces)
 
     def _region(self, unit: Index) -> tuple[slice, ...]:
-        return tuple(
-            slice(i * length, min((i + 1) * length, n))
-            for i, length, n in zip(unit, self._ref.unit, self._ref.shape, strict=True)
-        )
+        along = zip(unit, self._ref.unit, self._ref.shape, strict=True)
+        return tuple([slice(block_start(u, i), min(block_start(u, i + 1), n)) for i, u, n in along])
 
 
 def _is_damage(error: Exception) -> bool:

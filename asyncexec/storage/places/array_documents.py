@@ -17,6 +17,7 @@ from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.lengths import as_data
 from asyncexec.storage.chunks.codec_libraries import plain_codec
 from asyncexec.storage.places.urls import split_query
 
@@ -40,14 +41,14 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
     """
     files: dict[str, Buffer] = {}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _listed_chunks(allowed=ref.is_irregular):
             warnings.simplefilter("ignore", UnstableSpecificationWarning)
             zarr.create_array(
                 MemoryStore(files),
                 shape=ref.shape,
                 dtype=ref.numpy_dtype,
-                chunks=ref.chunks,
-                shards=ref.shards,
+                chunks=as_data(ref.chunks) or (),
+                shards=as_data(ref.shards),
                 compressors=_compressors(ref) or None,
                 filters=_filters(ref) or None,
                 # In format 2, xarray takes elements that equal it for missing ones.
@@ -100,7 +101,14 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
 def irregular_allowed(document: Mapping[str, Any]) -> Generator[None]:
     """Let Zarr read metadata with chunks of irregular lengths, which it takes for experimental."""
     grid = document.get("chunk_grid")
-    if not isinstance(grid, Mapping) or grid.get("name") != "rectilinear":
+    allowed = isinstance(grid, Mapping) and grid.get("name") == "rectilinear"
+    with _listed_chunks(allowed=allowed):
+        yield
+
+
+@contextmanager
+def _listed_chunks(*, allowed: bool) -> Generator[None]:
+    if not allowed:
         yield
         return
     # Zarr's configuration is that of the whole process.

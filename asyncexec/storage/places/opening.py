@@ -28,6 +28,7 @@ from asyncexec.storage.chunks.element_types import (
     native_dtype,
 )
 from asyncexec.storage.chunks.encodings import encoding_of
+from asyncexec.storage.chunks.listed_grids import is_exact, listed_lengths
 from asyncexec.storage.places.array_documents import DIMENSIONS, read_metadata
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.metadata import array_document, documents, is_array, read_file
@@ -146,13 +147,19 @@ def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> Sto
         raise StorageError(
             f"{location} has a grid of chunks called {grid!r}, which cannot be read: rechunk it first"
         )
+    shape = tuple(array.shape)
+    listed = grid == "rectilinear"
+    units = listed_lengths(json.loads(metadata), shape) if listed else tuple(array.chunks)
     encoding = encoding_of(document, dtype)
+    if listed and not is_exact(json.loads(metadata), shape):
+        # Of the last chunk, more is stored than the array has.
+        encoding = None
     return StoredArray(
         location=location,
-        shape=tuple(array.shape),
+        shape=shape,
         dtype=dtype_name(dtype),
-        chunks=_longest_chunks(array) if grid == "rectilinear" else tuple(array.chunks),
-        shards=tuple(array.shards) if grid == "regular" and array.shards else None,
+        chunks=units,
+        shards=None if listed or not array.shards else tuple(array.shards),
         fill_value=fill_scalar(array.fill_value, native_dtype(dtype)),
         compressor=encoding.compressor
         if encoding
@@ -162,11 +169,6 @@ def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> Sto
         keys=chunk_keys_of(json.loads(metadata)),
         metadata=metadata,
     )
-
-
-def _longest_chunks(array: Any) -> tuple[int, ...]:
-    """Return the length of the longest chunk (or shard) along each axis, where lengths differ."""
-    return tuple(max(lengths, default=1) for lengths in array.write_chunk_sizes)
 
 
 def _no_array(location: Location, found: Mapping[str, bytes]) -> ArrayNotFoundError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncexec.errors import CorruptChunkError
+from asyncexec.plan.lengths import block_at, block_start
 from asyncexec.storage.chunks.chunk_slices import assign, chunk_slices, shape_of, within_one_chunk
 from asyncexec.storage.places.errors import together
 
@@ -53,13 +54,18 @@ def read_blocks(
 def block_region(index: Index, block: Shape, shape: Shape) -> tuple[slice, ...]:
     """Return the region of the block at ``index``, cut to the array's shape."""
     along = zip(index, block, shape, strict=True)
-    return tuple([slice(i * size, min((i + 1) * size, extent)) for i, size, extent in along])
+    return tuple([slice(block_start(b, i), min(block_start(b, i + 1), n)) for i, b, n in along])
+
+
+def block_number(region: tuple[slice, ...], block: Shape) -> Index:
+    """Return the number of the block that begins where ``region`` does."""
+    return tuple([block_at(b, along.start) for along, b in zip(region, block, strict=True)])
 
 
 def units_of(index: Index, block: Shape, unit: Shape) -> Index:
     """Return the first chunk (or shard) of the block at ``index``, by which an error names it."""
     along = zip(index, block, unit, strict=True)
-    return tuple([i * size // of for i, size, of in along])
+    return tuple([block_at(of, block_start(size, i)) for i, size, of in along])
 
 
 def repeats(block: np.ndarray) -> bool:

@@ -15,6 +15,7 @@ from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.places.creation import create_array
 from asyncexec.storage.tiers.blocks import (
+    block_number,
     block_region,
     held_bytes,
     read_blocks,
@@ -128,7 +129,7 @@ class TierArray:
 
     def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
         """Keep ``block``, which is exactly one block of the array, or spill it where the budget is used up."""
-        index = tuple(along.start // size for along, size in zip(region, self.block, strict=True))
+        index = block_number(region, self.block)
         size = held_bytes(block)
         if not self._tier.take(size):
             self._spill(index, region, block)

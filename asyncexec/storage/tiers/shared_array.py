@@ -22,6 +22,7 @@ import numpy as np
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.places.errors import damaged_chunk
 from asyncexec.storage.tiers.blocks import (
+    block_number,
     block_region,
     held_bytes,
     read_blocks,
@@ -100,8 +101,7 @@ class SharedArray:
 
     def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
         """Keep ``block``, which is exactly one block of the array, in memory, or else on the disk."""
-        along = zip(region, self.block, strict=True)
-        path = self.path(tuple([part.start // size for part, size in along]))
+        path = self.path(block_number(region, self.block))
         size = held_bytes(block)
         if size and self._take(size):
             try:

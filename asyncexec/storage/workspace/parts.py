@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, StorageError, TargetExistsError
 from asyncexec.storage.places.claims import claim, release
@@ -232,7 +232,7 @@ def _exchange(location: Location, before: StoredArray, after: StoredArray) -> No
         found = objects.fetch(name)
         if found is None or array_document({name: found.data}) != before.metadata:
             raise replaced(location)
-        document = json.loads(found.data) | {"shape": list(after.shape)}
+        document = json.loads(found.data) | _extent(after)
         if not objects.replace(name, json.dumps(document, indent=2).encode(), found.version):
             raise replaced(location)
 
@@ -243,11 +243,19 @@ def _exchange(location: Location, before: StoredArray, after: StoredArray) -> No
     files = documents(location)
     if array_document(files) != before.metadata:
         raise replaced(location)
-    document = json.loads(files[name]) | {"shape": list(after.shape)}
+    document = json.loads(files[name]) | _extent(after)
     try:
         replace_file(location, name, json.dumps(document, indent=2).encode())
     except OSError as error:
         raise StorageError(f"{location} cannot be made longer: {error}") from error
+
+
+def _extent(array: StoredArray) -> dict[str, Any]:
+    """Return what metadata say of the length of an array: its shape, and its chunks where these are listed."""
+    shape: dict[str, Any] = {"shape": list(array.shape)}
+    return shape | (
+        {"chunk_grid": json.loads(array.metadata)["chunk_grid"]} if array.is_irregular else {}
+    )
 
 
 def _announce(location: Location) -> None:

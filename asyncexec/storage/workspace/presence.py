@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncexec.plan.box import ravel
+from asyncexec.plan.lengths import block_at, block_start, count_blocks
 from asyncexec.plan.written import axes_written
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
@@ -42,10 +43,10 @@ def blocks_present(target: TaskOutput) -> np.ndarray:
         if numbers is not None:
             present[numbers] = True
     for axis, (block, unit) in enumerate(zip(target.block, ref.unit, strict=True)):
-        if block > unit and present.shape[axis]:
-            present = np.logical_and.reduceat(
-                present, range(0, present.shape[axis], -(-block // unit)), axis=axis
-            )
+        blocks = count_blocks(ref.shape[axis], block)
+        if blocks != present.shape[axis]:
+            starts = [block_at(unit, block_start(block, number)) for number in range(blocks)]
+            present = np.logical_and.reduceat(present, starts, axis=axis)
     return present
 
 
@@ -64,7 +65,7 @@ def writers_of(target: TaskOutput, stage: Shape, chunks: Iterable[Index]) -> Ite
     axes = axes_written(target, stage)
     for chunk in chunks:
         steps = zip(chunk, target.ref.unit, target.block, strict=True)
-        block = tuple(number * unit // size for number, unit, size in steps)
+        block = tuple(block_at(size, block_start(unit, number)) for number, unit, size in steps)
         yield ravel(tuple(0 if axis is None else block[axis] for axis in axes), stage)
 
 

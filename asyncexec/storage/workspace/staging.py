@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError
 from asyncexec.storage.chunks.chunk_keys import ChunkKeys, chunk_keys_of
+from asyncexec.storage.chunks.listed_grids import listed_counts
 from asyncexec.storage.places.creation import described
 from asyncexec.storage.places.errors import replaced, storage_error
 from asyncexec.storage.places.metadata import NAMES, read_file
@@ -275,6 +276,8 @@ def document_of(found: Mapping[str, bytes]) -> Any:
 
 
 def _grid(document: Any) -> Shape:
+    if document["zarr_format"] == 3 and document["chunk_grid"]["name"] == "rectilinear":
+        return listed_counts(document)
     chunks = (
         document["chunks"]
         if document["zarr_format"] == 2

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncexec.errors import CorruptChunkError
+from asyncexec.plan.lengths import block_at, block_start, blocks_within
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.written_by import written_by_plan
 from asyncexec.storage.places.concurrently import for_each
@@ -72,12 +73,12 @@ def _is_damaged(
     number: Index,
 ) -> bool:
     region = tuple(
-        slice(i * size, min((i + 1) * size, n))
+        slice(block_start(size, i), min(block_start(size, i + 1), n))
         for i, size, n in zip(number, block, ref.shape, strict=True)
     )
     try:
         for part in _parts(region, ref.unit):
-            unit = tuple(along.start // size for along, size in zip(part, ref.unit, strict=True))
+            unit = tuple(block_at(u, along.start) for along, u in zip(part, ref.unit, strict=True))
             if not is_of_plan(unit):
                 _log.warning(
                     "chunk %s of %s was written by others. It is made again", unit, ref.location
@@ -96,4 +97,5 @@ def _parts(region: tuple[slice, ...], unit: tuple[int, ...]) -> Iterable[tuple[s
 
 
 def _cut(along: slice, size: int) -> list[slice]:
-    return [slice(at, min(at + size, along.stop)) for at in range(along.start, along.stop, size)]
+    numbers = blocks_within(size, along.start, along.stop)
+    return [slice(block_start(size, i), min(block_start(size, i + 1), along.stop)) for i in numbers]

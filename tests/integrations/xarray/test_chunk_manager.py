@@ -225,3 +225,18 @@ def test_an_array_of_ones_own_becomes_a_data_array_and_comes_back():
     assert da.asyncexec.array is array
     assert data_array(xp.zeros(3)).dims == ("dim_0",)
     assert MANAGER.from_array(array, (2, 2)).chunks == ((2, 2), (2, 2, 2))
+
+
+def test_chunks_whose_lengths_differ_pass_through():
+    ds = xr.Dataset({"t": (("time", "x"), np.arange(360.0).reshape(90, 4))})
+    lazy = ds.chunk(time=(31, 28, 31), chunked_array_type="asyncexec")
+    assert lazy.t.chunksizes == {"time": (31, 28, 31), "x": (4,)}
+    assert (lazy.t + 1).chunksizes["time"] == (31, 28, 31)
+    assert lazy.t.isel(time=slice(5, 70)).chunksizes["time"] == (26, 28, 11)
+    assert lazy.unify_chunks().chunksizes["time"] == (31, 28, 31)
+    months = xr.map_blocks(lambda part: part * 2, lazy.t, template=lazy.t)
+    xr.testing.assert_identical(months.compute(), ds.t * 2)
+    doubled = xr.apply_ufunc(lambda a: a * 2, lazy.t, dask="parallelized", output_dtypes=[float])
+    assert doubled.chunksizes["time"] == (31, 28, 31)
+    xr.testing.assert_identical(doubled.compute(), ds.t * 2)
+    xr.testing.assert_allclose(lazy.t.mean("time").compute(), ds.t.mean("time"))

@@ -246,3 +246,20 @@ def test_no_two_tasks_write_into_one_chunk_and_all_is_written(write, sharded):
                 assert owners.setdefault(chunk, (piece.begin, block)) == (piece.begin, block)
     assert (written[region] == 1).all()
     assert written.sum() == np.prod(shape, dtype=int)
+
+
+def test_chunks_that_xarray_stores_nowhere_are_stored_in_regular_ones(tmp_path):
+    ds = xr.Dataset({"t": (("time", "x"), np.arange(360.0).reshape(90, 4))})
+    lazy = ds.chunk(time=(31, 28, 31))
+    with pytest.raises(ValueError, match="uniform chunk sizes"):
+        lazy.to_zarr(tmp_path / "a", consolidated=False)
+    asyncio.run(lazy.asyncexec.to_zarr(tmp_path / "b", consolidated=False))
+    xr.testing.assert_identical(opened(tmp_path / "b"), ds)
+
+
+def test_what_is_made_of_regular_chunks_is_regular(tmp_path):
+    ds = xr.Dataset({"t": (("time",), np.arange(33.0))})
+    lazy = ds.chunk(time=10)
+    both = xr.concat([lazy, lazy], "time")
+    assert both.t.chunksizes["time"] == (10, 10, 10, 10, 10, 10, 6)
+    both.to_zarr(tmp_path / "a", consolidated=False)

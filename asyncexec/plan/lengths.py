@@ -1,0 +1,217 @@
+"""Blocks along an axis whose lengths differ, and the arithmetic of blocks of either kind.
+
+Equal lengths are a plain number, whatever the number of blocks. Listed ones are :class:`Lengths`, which are a number
+too: the longest of them, so that what asks how large a block can be needs no other case.
+
+Workers load this module; it needs no other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MOST_SHOWN = 8
+
+
+class Lengths(int):
+    """The lengths of all blocks along an axis, where they differ; as a number, the longest of them.
+
+    Made by :func:`lengths_of`. They take memory in proportion to their number, and are kept once, however many arrays
+    and stages have them. As the block of a task they may have blocks without elements; as chunks they have none.
+
+    Attributes
+    ----------
+    ends : tuple of int
+        The element after the last of each block.
+    """
+
+    ends: tuple[int, ...]
+    _hash: int
+
+    def __new__(cls, ends: tuple[int, ...]) -> Self:
+        longest = max((b - a for a, b in pairwise((0, *ends))), default=0)
+        made = super().__new__(cls, longest)
+        made.ends = ends
+        made._hash = hash(ends)
+        return made
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """The length of each block."""
+        return tuple([b - a for a, b in pairwise((0, *self.ends))])
+
+    @property
+    def total(self) -> int:
+        """The number of elements in all."""
+        return self.ends[-1] if self.ends else 0
+
+    def start(self, number: int) -> int:
+        """Return the first element of a block; of one behind the last, the element after all."""
+        if number <= 0:
+            return 0
+        return self.ends[min(number, len(self.ends)) - 1]
+
+    def at(self, element: int) -> int:
+        """Return the number of the block of ``element``; behind the last there is one more."""
+        return bisect_right(self.ends, element)
+
+    def times(self, width: int) -> Lengths:
+        """Return the lengths where each element becomes ``width``."""
+        return Lengths(tuple([end * width for end in self.ends]))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Lengths) and self.ends == other.ends)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        each = self.each
+        if len(each) <= _MOST_SHOWN:
+            return f"({', '.join(map(str, each))})"
+        return f"({', '.join(map(str, each[:_MOST_SHOWN]))}, … {len(each)} in all)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Lengths, (self.ends,)
+
+
+def lengths_of(each: Iterable[int]) -> int:
+    """Return the lengths of blocks as one number, where all but a shorter last one are equal, else as they are.
+
+    Blocks without elements are left out.
+
+    >>> from asyncexec.plan.lengths import lengths_of
+    >>> lengths_of([4, 4, 2]), lengths_of([3, 5, 0, 2])
+    (4, (3, 5, 2))
+    """
+    given = [n for n in each if n]
+    if not given:
+        return 1
+    first = given[0]
+    if given[-1] <= first and all(n == first for n in given[:-1]):
+        return first
+    return Lengths(tuple(accumulate(given)))
+
+
+def fitting_length(extent: int, length: int) -> int:
+    """Return ``length`` for an axis of ``extent`` elements: at least 1, not beyond its end, and listed for it alone."""
+    if isinstance(length, Lengths):
+        if length.total == extent:
+            return lengths_of(length.each)
+        length = int(length)
+    return max(1, min(length, extent))
+
+
+def grouped_lengths(length: int, count: int) -> int:
+    """Return the lengths of groups of ``count`` blocks side by side."""
+    if not isinstance(length, Lengths):
+        return length * count
+    ends = length.ends[count - 1 :: count]
+    ends = ends if ends and ends[-1] == length.total else (*ends, length.total)
+    return Lengths(ends)
+
+
+def count_blocks(extent: int, length: int) -> int:
+    """Return the number of blocks along an axis of ``extent`` elements.
+
+    Raises
+    ------
+    ValueError
+        If ``length`` lists the blocks of another axis.
+    """
+    if isinstance(length, Lengths):
+        if length.total != extent:
+            raise ValueError(f"blocks of {length!r} do not make up an axis of {extent} elements")
+        return len(length.ends)
+    return -(-extent // length)
+
+
+def block_start(length: int, number: int) -> int:
+    """Return the first element of block ``number``."""
+    return length.start(number) if isinstance(length, Lengths) else number * length
+
+
+def block_at(length: int, element: int) -> int:
+    """Return the number of the block of ``element``."""
+    return length.at(element) if isinstance(length, Lengths) else element // length
+
+
+def border_before(length: int, element: int) -> int:
+    """Return the nearest border between blocks at or before ``element``."""
+    return block_start(length, block_at(length, element))
+
+
+def border_after(extent: int, length: int, element: int) -> int:
+    """Return the nearest border between blocks at or behind ``element``; the last is the end of the axis."""
+    return min(block_start(length, block_at(length, element - 1) + 1), extent) if element else 0
+
+
+def blocks_within(length: int, start: int, stop: int) -> range:
+    """Return the numbers of the blocks that elements ``start`` to ``stop`` touch."""
+    if start >= stop:
+        return range(0)
+    return range(block_at(length, start), block_at(length, stop - 1) + 1)
+
+
+def part_lengths(length: int, start: int, stop: int) -> int:
+    """Return the lengths of blocks within ``start`` to ``stop``, where the first begins."""
+    if not isinstance(length, Lengths):
+        return length
+    if start >= stop:
+        return int(length)
+    inside = [end - start for end in length.ends if start < end < stop]
+    return Lengths((*inside, stop - start))
+
+
+def each_length(extent: int, length: int) -> tuple[int, ...]:
+    """Return the length of each block along an axis of ``extent`` elements."""
+    if isinstance(length, Lengths):
+        return length.each
+    whole, rest = divmod(extent, length)
+    return (length,) * whole + ((rest,) if rest else ())
+
+
+def consecutive_blocks(length: int, extent: int, borders: Sequence[int]) -> int | None:
+    """Return the number of the block that begins at the first of ``borders``, if they are those of blocks in a row."""
+    number = block_at(length, borders[0])
+    own = [min(block_start(length, number + k), extent) for k in range(len(borders))]
+    return number if own == list(borders) else None
+
+
+def whole_lengths(lengths: Iterable[int]) -> tuple[int, ...]:
+    """Return lengths along several axes as Python's numbers, and those that differ as they are."""
+    return tuple([n if isinstance(n, Lengths) else int(n) for n in lengths])
+
+
+def as_data(lengths: tuple[int, ...] | None) -> tuple[Any, ...] | None:
+    """Return lengths along several axes as plain data: those that differ as a list."""
+    if lengths is None:
+        return None
+    return tuple([[*n.each] if isinstance(n, Lengths) else n for n in lengths])
+
+
+def is_divided(extent: int, outer: int, inner: int) -> bool:
+    """Return whether an ``inner`` block (a chunk) lies in two of the ``outer`` ones (shards)."""
+    if isinstance(outer, Lengths) or isinstance(inner, Lengths):
+        return misplaced_border(extent, outer, inner) is not None
+    return outer < inner or outer % inner != 0
+
+
+def misplaced_border(extent: int, blocks: int, chunks: int) -> int | None:
+    """Return the first element of a block at which no chunk begins; None where blocks are whole chunks."""
+    if not (isinstance(blocks, Lengths) or isinstance(chunks, Lengths)):
+        # The first border between two blocks lies at their length; if a chunk begins there, so do all.
+        return blocks if blocks < extent and blocks % chunks else None
+    if blocks == chunks:
+        return None
+    borders = blocks.ends[:-1] if isinstance(blocks, Lengths) else range(blocks, extent, blocks)
+    found = (b for b in borders if block_start(chunks, block_at(chunks, b)) != b)
+    return next(found, None)
