@@ -1,6 +1,7 @@
 """Specs: where and with how much memory arrays are computed."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import zarr
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import OptionError
+from asyncexec.storage import locate
+from asyncexec.storage.places.creation import described
+from asyncexec.storage.tiers.intermediate_codec import intermediate
 from tests.array.direct import run
 
 
@@ -35,6 +39,9 @@ def test_defaults_are_cubeds():
         ({"executor_options": ["max_workers"]}, "executor_options must map names to values"),
         ({"storage_options": "key"}, "storage_options must map names to values"),
         ({"zarr_compressor": "best"}, "not a compressor"),
+        ({"work_compressor": "best"}, "not a compressor"),
+        ({"memory_dir": "nowhere"}, "memory_dir='nowhere' must be a folder"),
+        ({"memory_dir": 3}, "memory_dir=3 must be a folder"),
     ],
 )
 def test_values_that_cannot_be_are_refused(options, match):
@@ -91,6 +98,29 @@ def test_the_compressor_is_that_of_stored_arrays(compressor, name, tmp_path):
     run(xp.store([xp.ones(4, spec=spec)], [tmp_path / "x.zarr"]))
     found = [type(c).__name__ for c in zarr.open_array(tmp_path / "x.zarr").compressors]
     assert found == ([name] if name else [])
+
+
+@pytest.mark.parametrize(
+    "place, compressor, codecs",
+    [
+        ("work", "auto", ["bytes", "crc32c"]),
+        ("memory://work", "auto", ["bytes", "crc32c"]),
+        ("s3://bucket/work", "auto", ["bytes", "blosc", "crc32c"]),
+        ("s3://bucket/work", None, ["bytes", "crc32c"]),
+        ("work", {"name": "gzip", "configuration": {"level": 1}}, ["bytes", "gzip", "crc32c"]),
+        ("work", zarr.codecs.ZstdCodec(level=1), ["bytes", "zstd", "crc32c"]),
+    ],
+)
+def test_intermediates_are_encoded_by_their_place_or_as_the_spec_says(
+    place, compressor, codecs, tmp_path
+):
+    spec = ax.Spec(work_compressor=compressor, zarr_compressor="default", optimize=False)
+    plan = (xp.ones(4, spec=spec) + 1).to_plan()
+    (ref,) = [t.ref for io in plan.workspace.blocks.values() for t in io.targets][:1]
+    at = locate(place if "://" in place else tmp_path / place)
+    stored = intermediate(ref.at(at), plan.workspace.compressor)
+    document = json.loads(described(stored)["zarr.json"])
+    assert [codec["name"] for codec in document["codecs"]] == codecs
 
 
 def test_the_executor_of_the_spec_computes(tmp_path):

@@ -90,6 +90,27 @@ def test_what_a_killed_engine_left_is_removed_and_what_a_living_one_has_is_not(p
     mine.remove()
 
 
+def test_a_copy_of_a_process_that_was_killed_does_not_keep_its_directory(places):
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        "from asyncexec.storage.places.locked_directory import LockedDirectory\n"
+        "made = LockedDirectory.make(Path(sys.argv[1]))\n"
+        "if not os.fork():\n"
+        "    sys.stdin.read(); os._exit(0)\n"
+        "print('made', flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(places[0])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        assert owner.stdout.readline() == "made\n"
+        owner.wait()
+        remove_abandoned(places[0])
+        assert not list(places[0].iterdir())
+
+
 def test_other_files_and_links_of_that_name_are_left_alone(places):
     target = places[1] / "precious"
     target.mkdir()

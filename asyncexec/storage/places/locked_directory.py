@@ -13,7 +13,9 @@ import shutil
 import sys
 import tempfile
 import uuid
+import weakref
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +29,7 @@ class LockedDirectory:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        _held_here().add(self)
 
     @classmethod
     def make(cls, parent: Path | None = None) -> Self:
@@ -42,11 +45,31 @@ class LockedDirectory:
                     return cls(path, descriptor)
                 os.close(descriptor)
 
+    def unlock(self) -> None:
+        """Close the lock: at the end, or in a copy of the process, which may outlive it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def remove(self) -> None:
         """Remove it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         # Last, because without the lock another engine would remove it at the same time.
-        os.close(self._descriptor)
+        self.unlock()
+
+
+@cache
+def _held_here() -> weakref.WeakSet[LockedDirectory]:
+    """Return the directories that this process holds."""
+    held: weakref.WeakSet[LockedDirectory] = weakref.WeakSet()
+
+    def unlock_copies() -> None:
+        # Pools fork their workers, which outlive a driver that is killed; with the lock, nobody would clear up.
+        for directory in list(held):
+            directory.unlock()
+
+    os.register_at_fork(after_in_child=unlock_copies)
+    return held
 
 
 def remove_abandoned(parent: Path) -> None:
