@@ -53,6 +53,8 @@ def damaged_blocks(
     StorageError
         If the store fails.
     """
+    if not present.any():
+        return []  # Nothing need be asked of the store.
     blocks = (tuple(int(i) for i in index) for index in np.argwhere(present))
     local = ref.location.local_path is not None
     at_once = min(4, os.cpu_count() or 1) if local else _AT_ONCE

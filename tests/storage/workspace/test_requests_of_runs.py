@@ -74,8 +74,8 @@ def test_a_finished_plan_that_is_resumed_reads_its_chunks_and_writes_none(source
 FRESH = (10, 1, 1, 1, 1, 3, 1)
 # What may be replaced, or gone on with, is looked at again when the lease is had.
 LOOKED_AT_AGAIN = (10, 1, 4, 1, 1, 1, 3, 1)
-# And the source's objects before, for the fingerprint; the target's chunks, and whether its store keeps generations.
-RESUMABLE = (1, 10, 1, 4, 1, 1, 1, 1, 1, 3, 1)
+# And the source's objects before, for the fingerprint; the target's chunks.
+RESUMABLE = (1, 10, 1, 4, 1, 1, 1, 1, 3, 1)
 
 
 @pytest.mark.parametrize(
