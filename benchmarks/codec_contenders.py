@@ -6,7 +6,7 @@ import importlib
 import resource
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Chunks:
 @contextmanager
 def measured(
     chunks: Chunks, way: Callable[[np.ndarray], AbstractContextManager[Way]], *, quick: bool
-) -> Iterator[Measure]:
+) -> Generator[Measure]:
     data = chunks.field()
     turns = max(2, chunks.many // 4) if quick else chunks.many
     with way(data) as (encode, decode):
@@ -83,11 +83,11 @@ def _used(act: Callable[[int], object], turns: int, threads: int) -> tuple[float
 
 
 @contextmanager
-def numcodecs_way(data: np.ndarray, *, codec_id: str, **options: Any) -> Iterator[Way]:
+def numcodecs_way(data: np.ndarray, *, codec_id: str, **options: Any) -> Generator[Way]:
     import numcodecs
 
     numcodecs.blosc.use_threads = False
-    codec = numcodecs.get_codec({"id": codec_id, **options})
+    codec: Any = numcodecs.get_codec({"id": codec_id, **options})
     encoded = bytes(codec.encode(data))
     yield (
         lambda _: codec.encode(data),
@@ -96,12 +96,12 @@ def numcodecs_way(data: np.ndarray, *, codec_id: str, **options: Any) -> Iterato
 
 
 @contextmanager
-def numcodecs_into_way(data: np.ndarray, *, codec_id: str, **options: Any) -> Iterator[Way]:
+def numcodecs_into_way(data: np.ndarray, *, codec_id: str, **options: Any) -> Generator[Way]:
     """Decoding into the same buffer again and again; encoding as above, as numcodecs takes no buffer there."""
     import numcodecs
 
     numcodecs.blosc.use_threads = False
-    codec = numcodecs.get_codec({"id": codec_id, **options})
+    codec: Any = numcodecs.get_codec({"id": codec_id, **options})
     encoded = bytes(codec.encode(data))
     mine = _Own(lambda: np.empty_like(data))
 
@@ -120,7 +120,7 @@ class _Own(threading.local):
 
 
 @contextmanager
-def zstandard_way(data: np.ndarray, *, level: int, checksum: bool) -> Iterator[Way]:
+def zstandard_way(data: np.ndarray, *, level: int, checksum: bool) -> Generator[Way]:
     zstandard = importlib.import_module("zstandard")
     encoder = _Own(lambda: zstandard.ZstdCompressor(level=level, write_checksum=checksum))
     decoder = _Own(zstandard.ZstdDecompressor)
@@ -132,7 +132,7 @@ def zstandard_way(data: np.ndarray, *, level: int, checksum: bool) -> Iterator[W
 
 
 @contextmanager
-def zstandard_into_way(data: np.ndarray, *, level: int, checksum: bool) -> Iterator[Way]:
+def zstandard_into_way(data: np.ndarray, *, level: int, checksum: bool) -> Generator[Way]:
     """Encoding and decoding into the same buffers again and again."""
     zstandard = importlib.import_module("zstandard")
     encoder = _Own(lambda: zstandard.ZstdCompressor(level=level, write_checksum=checksum))
@@ -152,7 +152,7 @@ def zstandard_into_way(data: np.ndarray, *, level: int, checksum: bool) -> Itera
 
 
 @contextmanager
-def isal_way(data: np.ndarray, *, level: int) -> Iterator[Way]:
+def isal_way(data: np.ndarray, *, level: int) -> Generator[Way]:
     igzip = importlib.import_module("isal.igzip")
     encoded = igzip.compress(data, level)
     yield (
@@ -165,7 +165,7 @@ def isal_way(data: np.ndarray, *, level: int) -> Iterator[Way]:
 
 
 @contextmanager
-def zarr_way(data: np.ndarray, *, pipeline: str, inner: tuple[int, ...] | None) -> Iterator[Way]:
+def zarr_way(data: np.ndarray, *, pipeline: str, inner: tuple[int, ...] | None) -> Generator[Way]:
     if pipeline.startswith("zarrs."):
         importlib.import_module("zarrs")
     options: dict[str, Any] = {"codec_pipeline.path": pipeline}
@@ -182,7 +182,7 @@ def zarr_way(data: np.ndarray, *, pipeline: str, inner: tuple[int, ...] | None) 
 
 
 @contextmanager
-def own_way(data: np.ndarray, *, inner: tuple[int, ...] | None) -> Iterator[Way]:
+def own_way(data: np.ndarray, *, inner: tuple[int, ...] | None) -> Generator[Way]:
     """Chunks as tasks of this package read and write them."""
     from asyncexec.storage.chunks.access import opened
     from asyncexec.storage.places.opening import open_array

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmarks.contenders import WORKERS
 
 
 @contextmanager
-def engine_start(*, quick: bool) -> Iterator[Measure]:  # noqa: ARG001 - there is no less of it
+def engine_start(*, quick: bool) -> Generator[Measure]:  # noqa: ARG001 - there is no less of it
     import asyncexec as ax
     import asyncexec.array as xp
 
@@ -37,7 +37,7 @@ def engine_start(*, quick: bool) -> Iterator[Measure]:  # noqa: ARG001 - there i
 
 
 @contextmanager
-def numpy_imported(*, quick: bool) -> Iterator[Measure]:  # noqa: ARG001 - the same
+def numpy_imported(*, quick: bool) -> Generator[Measure]:  # noqa: ARG001 - the same
     def imports() -> None:
         for _ in range(WORKERS):
             subprocess.run([sys.executable, "-c", "import numpy"], check=True)
