@@ -27,7 +27,7 @@ def topological(roots: Sequence[Node]) -> Iterator[Node]:
             yield node
             continue
         stack.append((node, True))
-        stack.extend((below, False) for below in reversed(node.inputs) if below not in done)
+        stack.extend([(below, False) for below in reversed(node.inputs) if below not in done])
 
 
 def expand(roots: Sequence[Node], *, most_bytes: int, tasks: int) -> list[Node]:

@@ -32,12 +32,13 @@ def plan_started(
     With ``details`` (the fingerprint, and the relations between stages) that may take long: the fingerprint hashes the
     plan's functions and its inputs, however large.
     """
+    capabilities = backend.capabilities
     return PlanStarted(
         execution=execution,
         at=time.time(),
         plan=plan.name,
         fingerprint=plan.fingerprint if details and plan.workspace is not None else "",
-        executor=backend.capabilities.name,
+        executor=capabilities.name,
         slots=backend.slots,
         stages=tuple(_figures(stage, details=details) for stage in plan.stages),
         run_id=run.id,
@@ -45,10 +46,10 @@ def plan_started(
         workflow=str(plan.context.get("workflow", "")),
         namespace=str(plan.context.get("namespace", "")),
         run=RunFigures(
-            kills=backend.capabilities.kills,
+            kills=capabilities.kills,
             avoids=isinstance(backend, AvoidingBackend),
-            holds=backend.capabilities.locality is not Locality.SAME_PROCESS,
-            metered=backend.capabilities.metered,
+            holds=capabilities.locality is not Locality.SAME_PROCESS,
+            metered=capabilities.metered,
             straggler=policies.straggler.name,
             barriers=policies.barriers,
         ),
