@@ -260,7 +260,8 @@ def _ends(
 ) -> tuple[float, float]:
     """Return the least and the greatest share by nature, as far as verdicts show (four in five sure)."""
     if slowness != "auto":
-        return (float(slowness == "tasks"),) * 2
+        share = float(slowness == "tasks")
+        return share, share
     if float(pool.max()) <= SLOW_FACTOR and float(np.quantile(pool, 0.95)) < _EVEN:
         return 1.0, 1.0
     if not verdicts:
@@ -274,7 +275,10 @@ def _ends(
 
 def _narrowed(least: float, most: float) -> tuple[float, float]:
     """Return two ends, or their middle twice if they are near to each other."""
-    return (least, most) if most - least > _NARROW else ((least + most) / 2.0,) * 2
+    if most - least > _NARROW:
+        return least, most
+    middle = (least + most) / 2.0
+    return middle, middle
 
 
 def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
