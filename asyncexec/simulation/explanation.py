@@ -26,6 +26,7 @@ from asyncexec.simulation.overheads import overheads_of
 from asyncexec.simulation.simulate import simulate
 from asyncexec.simulation.what_if import as_it_was, measured_cluster
 from asyncexec.simulation.worker_causes import WorkerCauses
+from asyncexec.straggler.decision import BackupVerdict
 
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 # An attempt that was stopped would have run on: for how long is not known, but not for ever.
 _RUNS_ON = 2.0
 _QUANTILES = np.linspace(0.0025, 0.9975, 200)
+_SAME_TIME = 1e-6
+_ANSWER = ("ground", "verdict", "attempts", "started")
+_GIVEN = str(BackupVerdict.BACKUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,7 @@ def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> Tas
         task=index,
         rule=chosen,
         recorded=_recorded(stage, index),
-        considered=tuple(probe.considered),
+        considered=tuple(probe.considered()),
     )
 
 
@@ -237,18 +241,17 @@ class _Probe:
 
     stage: str
     task: int
-    considered: list[Considered] = field(default_factory=list[Considered])
+    checks: list[Considered] = field(default_factory=list[Considered])
+    sent: list[float] = field(default_factory=list[float])
     running_backups: int = 0
     _checked_at: float = -math.inf
-    _started_at: float = -math.inf
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         for event in events:
             if isinstance(event, BackupStarted) and event.attempt.stage == self.stage:
                 self.running_backups += 1
-                if event.attempt.task == self.task and self.considered:
-                    last = self.considered[-1]
-                    self.considered[-1] = replace(last, started=True, verdict="it gets a backup")
+                if event.attempt.task == self.task:
+                    self.sent.append(event.at)
             elif isinstance(event, AttemptEnded) and event.attempt.stage == self.stage:
                 self.running_backups -= event.attempt.backup
 
@@ -265,7 +268,7 @@ class _Probe:
         decision = monitor.decision
         age = now - newest.started
         remaining, copy = _expected(monitor.known_durations, age)
-        self._add(
+        self.checks.append(
             Considered(
                 at=now,
                 until=now,
@@ -276,7 +279,9 @@ class _Probe:
                 copy_seconds=copy,
                 attempts=len(own),
                 copies=decision.copies,
-                running_backups=self.running_backups,
+                # Without one that this very check has sent.
+                running_backups=self.running_backups
+                - sum(at >= now - _SAME_TIME for at in self.sent),
                 backups=decision.backups,
                 ground=str(decision.ground),
                 verdict=str(monitor.verdict(newest, now)),
@@ -284,14 +289,21 @@ class _Probe:
             )
         )
 
-    def _add(self, found: Considered) -> None:
-        """Add a moment, to the one before if the answer is the same."""
-        last = self.considered[-1] if self.considered else None
-        same = ("ground", "verdict", "attempts", "started")
-        if last is not None and all(getattr(last, n) == getattr(found, n) for n in same):
-            self.considered[-1] = replace(last, until=found.at, checks=last.checks + 1)
-        else:
-            self.considered.append(found)
+    def considered(self) -> list[Considered]:
+        """Return the checks, those with the same answer in a row as one; each backup is that of the check before it."""
+        for at in self.sent:
+            before = [place for place, each in enumerate(self.checks) if each.at <= at + _SAME_TIME]
+            if before:
+                given = self.checks[before[-1]]
+                self.checks[before[-1]] = replace(given, started=True, verdict=_GIVEN)
+        found: list[Considered] = []
+        for each in self.checks:
+            last = found[-1] if found else None
+            if last is not None and all(getattr(last, n) == getattr(each, n) for n in _ANSWER):
+                found[-1] = replace(last, until=each.at, checks=last.checks + 1)
+            else:
+                found.append(each)
+        return found
 
 
 def _expected(known: DurationStatistics, age: float) -> tuple[float | None, float | None]:

@@ -76,5 +76,5 @@ def _difference(explained: TaskExplanation) -> str:
         return f"{said}, and so does the replay."
     return (
         f"{said}, the replay {now or 'none'}: its starts and its checks are not those of the run to the millisecond, "
-        f"and a close call may go either way."
+        f"so that a close call may go either way, and the rule may have changed since."
     )
