@@ -52,7 +52,7 @@ class ValueAccount:
         """Note the store of the backend, which is open now."""
         # Whether it spills is dear to ask, and every run comes here.
         self._spills = store if store is not None and isinstance(store, SpillingStore) else None
-        self.must_wait = self._spills is None and self.is_full
+        self.must_wait = self._spills is None and self.memory_bytes > 0 and self.is_full
 
     @property
     def is_full(self) -> bool:

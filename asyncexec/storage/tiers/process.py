@@ -105,6 +105,8 @@ class TierArray:
         self._compressor = compressor
         self.ref = ref
         self.block = block
+        self.shape = ref.shape
+        self.numpy_dtype = ref.numpy_dtype
         self._tier = tier
         self._held: dict[Index, np.ndarray] = {}
         self._spilled: set[Index] = set()
@@ -112,16 +114,6 @@ class TierArray:
         # A lock of its own, as creating the array blocks for long: reads of other blocks must not wait for that.
         self._making = threading.Lock()
         self._made = False
-
-    @property
-    def shape(self) -> Shape:
-        """The array's shape."""
-        return self.ref.shape
-
-    @property
-    def numpy_dtype(self) -> np.dtype[Any]:
-        """The element type."""
-        return self.ref.numpy_dtype
 
     def read(self, region: Region) -> np.ndarray:
         """Return the elements in ``region``, read-only; within one block without copying it."""
@@ -168,7 +160,7 @@ class TierArray:
     def clear(self) -> None:
         """Free all blocks."""
         with self._lock:
-            freed = sum(held_bytes(held) for held in self._held.values())
+            freed = sum([held_bytes(held) for held in self._held.values()])
             self._held.clear()
             self._spilled.clear()
         self._tier.give_back(freed)
