@@ -22,6 +22,7 @@ from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import ArraySource, Node
 from asyncexec.plan.access import Region
 from asyncexec.plan.box import Shape
+from asyncexec.plan.lengths import block_start
 from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.block_io import InMemory
 from asyncexec.storage.chunks.chunk_slices import chunk_slices, shape_of
@@ -124,7 +125,7 @@ class PartsOf:
         for parts in product(*along):
             bounds, within = [], []
             for part, chunk in zip(parts, self.chunks, strict=True):
-                bound, inner = _bounded(part.in_chunk, part.chunk * chunk)
+                bound, inner = _bounded(part.in_chunk, block_start(chunk, part.chunk))
                 bounds.append(bound)
                 within.append(inner)
             read = self._slices(tuple(bounds))
@@ -149,7 +150,8 @@ class PartsOf:
         grid = chunking.grid(self.shape, self.chunks)
         for number in np.ndindex(*grid):
             along = zip(number, self.chunks, self.shape, strict=True)
-            part = self[tuple(slice(k * c, min((k + 1) * c, n)) for k, c, n in along)]
+            ends = [(block_start(c, k), min(block_start(c, k + 1), n)) for k, c, n in along]
+            part = self[tuple(slice(*each) for each in ends)]
             content.update(np.ascontiguousarray(part).view(np.uint8).data)
         return f"{self.dtype.str}{self.shape}{self.chunks}{content.hexdigest()}"
 

@@ -17,6 +17,7 @@ from asyncexec.array.integers import as_shape
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.spec import Spec
 from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.lengths import block_start
 
 
 def from_blocks(
@@ -79,7 +80,9 @@ class OfRegion:
 
     def __call__(self, *, block_id: Index, **keywords: Any) -> Any:
         along = zip(block_id, self.chunks, self.shape, strict=True)
-        region = tuple([slice(k * c, min((k + 1) * c, n)) for k, c, n in along])
+        region = tuple(
+            [slice(block_start(c, k), min(block_start(c, k + 1), n)) for k, c, n in along]
+        )
         return self.function(region, **keywords)
 
 

@@ -34,7 +34,9 @@ N = 12
 class Sided(Operands):
     """Operands in any chunks, of `N` by twice as many elements."""
 
-    n = N
+    @property
+    def n(self):
+        return N
 
 
 def operands(chunks):
@@ -107,6 +109,39 @@ def test_what_keeps_chunks_keeps_their_lengths(x, function, chunks):
     np.testing.assert_allclose(run(found), expected)
     listed = tuple(c if isinstance(c, int) else lengths_of(c) for c in chunks)
     assert found.chunksizes == tuple(map(each_length, expected.shape, listed))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda c: xp.ones((10, 4), chunks=c),
+        lambda c: xp.eye(10, 4, chunks=c),
+        lambda c: xp.tri(10, 4, chunks=c),
+        lambda c: xp.arange(10, chunks=c[:1]),
+        lambda c: xp.linspace(0, 1, 10, chunks=c[:1]),
+        lambda c: xp.random.default_rng(1).normal(size=(10, 4), chunks=c),
+        lambda c: xp.random.default_rng(1).permutation(10, chunks=c[:1]),
+        lambda c: xp.fromfunction(lambda i, j: i + j, (10, 4), chunks=c, dtype=float),
+        lambda c: xp.from_blocks(
+            lambda region: DATA[region] + 0.0, (10, 4), chunks=c, dtype=np.float64
+        ),
+        lambda c: xp.from_array(Read(), chunks=c),
+        lambda c: xp.broadcast_to(xp.arange(4), (10, 4), chunks=c),
+    ],
+)
+def test_what_makes_arrays_makes_them_in_such_chunks(make):
+    found, expected = make(((3, 5, 2), 3)), make((4, 4))
+    assert found.chunks[0] == (3, 5, 2)
+    np.testing.assert_array_equal(run(found), run(expected))
+
+
+class Read:
+    """An array of another library, which is read part by part."""
+
+    shape, dtype, ndim = DATA.shape, DATA.dtype, 2
+
+    def __getitem__(self, key):
+        return DATA[key]
 
 
 def test_functions_of_blocks_get_and_return_blocks_of_these_lengths(x):
