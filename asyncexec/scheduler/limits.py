@@ -76,12 +76,22 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
     draining = _is_draining(stage, idle_slots)
     try:
-        slow = stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining)
+        slow = stage.monitor.slow(
+            now, elapsed_seconds=elapsed, draining=draining, idle_slots=idle_slots
+        )
     except BaseException as error:
         raise policy_failed(plan, stage, "straggler", stage.monitor.rule, error) from error
     for attempt in slow:
         stage.record_of(attempt)
         stage.back_up(attempt.task)
+
+
+def give_up_backups(stage: StageState, now: float) -> list[int]:
+    """Mark the backups of a stage that have run in vain, and return their ids: they are to be stopped."""
+    in_vain = stage.monitor.in_vain(now)
+    for attempt in in_vain:
+        attempt.given_up = True
+    return [attempt.id for attempt in in_vain]
 
 
 def next_check(stage: StageState, idle_slots: int) -> float:

@@ -317,6 +317,9 @@ class Run:
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
         stage.monitor.attempts[attempt.id] = attempt
+        stage.monitor.started_at += now
+        if attempt.backup:
+            stage.monitor.copies.started(attempt, now)
         self._clock.changed[stage] = None
         if self.event_buffer.watched:
             self.event_buffer.started(attempt, worker, now)
@@ -337,10 +340,11 @@ class Run:
         if not succeeded:
             outcome = with_own_name(self._unlike_reported(attempt, outcome, now))
         if monitor.attempts:
-            monitor.attempts.pop(attempt.id, None)
+            if monitor.attempts.pop(attempt.id, None) is not None:
+                monitor.started_at -= attempt.started
             self._clock.changed[stage] = None
         if attempt.backup:
-            monitor.backup_ended(started=outcome.started)
+            monitor.copies.ended_with(attempt, outcome, now)
         stage.figures.add(outcome)
         if self.event_buffer.watched:
             self.event_buffer.ended(attempt, outcome, now)
@@ -451,11 +455,14 @@ class Run:
         if record is None:
             record = attempt.task_record = stage.task_records[attempt.task] = TaskRecord()
         record.alive.pop(attempt.id, None)
-        if record.complete:
+        if record.complete or (attempt.given_up and outcome.status is Status.CANCELLED):
             if outcome.started:
                 seconds = stage.monitor.stopped(outcome, attempt.task)
                 stage.compare_worker(attempt, outcome.worker, seconds, now, complete=False)
-            return
+            if record.complete or record.alive:
+                return
+            # A backup was given up, and what it was for has failed meanwhile: through no fault of the task's.
+            outcome = outcome._replace(worker="", started_at=0.0)
         if outcome.status is Status.SKIPPED:
             self._first_success(attempt, record, stage)
             self._skip(stage, attempt.task, skipped(outcome), now)

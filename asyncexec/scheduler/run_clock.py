@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.policies.circuit import State
 from asyncexec.scheduler.deadlines import Deadlines
-from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
+from asyncexec.scheduler.limits import Limits, back_up_slow, give_up_backups, next_check, time_out
 from asyncexec.straggler.monitor import CHECK_SECONDS
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class RunClock:
                 too_old += time_out(stage, now)
                 if not stopping:
                     back_up_slow(self._plan, stage, now, idle)
+                    too_old += give_up_backups(stage, now)
         return too_old
 
     def next_deadline(self, now: float) -> float | None:

@@ -361,7 +361,7 @@ class Sender:
         attempt.backup = backup
         if backup:
             stage.figures.backups += 1
-            stage.monitor.backup_sent()
+            stage.monitor.copies.sent += 1
             first = next(iter(record.alive.values()))
             self._event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt

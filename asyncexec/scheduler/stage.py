@@ -119,6 +119,8 @@ class AttemptRecord:
     number : int
         1 for the task's first attempt.
     backup, timed_out : bool
+    given_up : bool
+        True while it is being stopped, as a backup that does not win.
     event_record : Attempt or None
         The attempt as a record for events; made when the first event needs it.
     """
@@ -127,6 +129,7 @@ class AttemptRecord:
     __slots__ = (
         "backup",
         "event_record",
+        "given_up",
         "id",
         "lease",
         "number",
@@ -149,6 +152,7 @@ class AttemptRecord:
         self.number = 1
         self.backup = False
         self.timed_out = False
+        self.given_up = False
         self.event_record: Attempt | None = None
 
     def described(self, execution: str) -> Attempt:

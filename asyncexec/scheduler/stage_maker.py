@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.readiness import Readiness
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.straggler.duration_history import DurationHistory
+    from asyncexec.straggler.duration_history import DurationHistory, KindHistory
     from asyncexec.straggler.slow_workers import SlowWorkers
-    from asyncexec.straggler.statistics import DurationStatistics
     from asyncexec.straggler.worker_starts import WorkerStarts
     from asyncexec.worker.values import LargeValues
 
@@ -145,7 +144,7 @@ class StageMaker:
                 capabilities,
                 at_once=program.concurrency,
                 overlaps=program.overlaps,
-                history=history,
+                history=history.durations,
             ),
             figures=figures,
             monitor=self._monitor(policies, program, figures, stage, history),
@@ -188,13 +187,14 @@ class StageMaker:
         program: StageProgram,
         figures: StageResult,
         stage: Stage,
-        history: DurationStatistics,
+        history: KindHistory,
     ) -> AttemptMonitor[AttemptRecord]:
         return AttemptMonitor(
             # A backup runs the task a second time, which only an idempotent stage allows.
             policies.straggler if stage.idempotent else Off(),
             figures,
-            history=history,
+            history=history.durations,
+            like=history.copies,
             sizes=None if program.io is None else sizes_of(program.io, program.shape),
             starts=self._starts,
             slots=self._slots,

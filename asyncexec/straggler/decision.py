@@ -6,6 +6,7 @@ of one attempt. So both can be computed again from the history of a run.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,12 +37,18 @@ class BackupDecision:
         The attempts of one task that may run at once.
     backups : int
         The backups that may run at once.
+    stop_seconds : float
+        The time after which a backup that has not won is stopped, its task being long by nature; infinity for never.
+    stop_share : float
+        No backup is stopped before it has run for this share of the age that its task's first attempt had.
     """
 
     ground: Ground = Ground.OWN_RULE
     age_seconds: float | None
     copies: int
     backups: int
+    stop_seconds: float = math.inf
+    stop_share: float = 0.0
 
 
 class BackupVerdict(StrEnum):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from asyncexec.straggler.copy_ledger import CopyLedger
 from asyncexec.straggler.statistics import DurationStatistics
 
 if TYPE_CHECKING:
@@ -18,23 +19,30 @@ if TYPE_CHECKING:
 KEPT_KINDS = 256
 
 
+class KindHistory(NamedTuple):
+    """The durations of tasks of one kind, and the account of their backups."""
+
+    durations: DurationStatistics
+    copies: CopyLedger
+
+
 class DurationHistory:
-    """Durations by kind of task: the function, the operation, and the size of its largest chunk.
+    """Durations, and how backups fared, by kind of task: the function, the operation, the size of its largest chunk.
 
     Safe to use from several threads, as runs are planned in. The kinds that were used least recently are dropped.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kinds: OrderedDict[tuple[Any, ...], DurationStatistics] = OrderedDict()
+        self._kinds: OrderedDict[tuple[Any, ...], KindHistory] = OrderedDict()
 
-    def of(self, stage: Stage) -> DurationStatistics:
-        """Return the durations of all tasks like those of ``stage``; further ones are added to it."""
+    def of(self, stage: Stage) -> KindHistory:
+        """Return what is known of all tasks like those of ``stage``; more is added to it."""
         kind = (stage.operation, _code_of(stage.kernel), stage.memory.chunk_bytes)
         with self._lock:
             known = self._kinds.get(kind)
             if known is None:
-                known = self._kinds[kind] = DurationStatistics()
+                known = self._kinds[kind] = KindHistory(DurationStatistics(), CopyLedger())
                 if len(self._kinds) > KEPT_KINDS:
                     self._kinds.popitem(last=False)
             self._kinds.move_to_end(kind)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from asyncexec.events.outcome import Status
+from asyncexec.straggler.copy_watch import CopyWatch
 from asyncexec.straggler.decision import BackupDecision, BackupVerdict, verdict_of
 from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.rule import EVIDENCE, StageView, decide, steady
@@ -21,12 +22,14 @@ from asyncexec.straggler.statistics import DurationStatistics
 from asyncexec.straggler.task_sizes import SlowThreshold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.stage_result import StageResult
+    from asyncexec.straggler.copy_ledger import CopyLedger
     from asyncexec.straggler.rule import Rule
     from asyncexec.straggler.task_sizes import TaskSizes
+    from asyncexec.straggler.watched import WatchedAttempt, WatchedTask
     from asyncexec.straggler.worker_starts import WorkerStarts
 
 CHECK_SECONDS = 0.1
@@ -34,57 +37,15 @@ CHECK_SECONDS = 0.1
 
 _TYPICAL_TASKS = 16
 _NOT_TYPICAL = (-2 * _TYPICAL_TASKS, 0.0)
+_PATIENCE = 0.02
 _NO_DURATIONS = DurationStatistics()
-
-
-class WatchedTask(Protocol):
-    """A task that has had several attempts, or is about to."""
-
-    @property
-    def complete(self) -> bool:
-        """True once an attempt has succeeded."""
-        ...
-
-    @property
-    def failures(self) -> int:
-        """Its attempts that count as failures."""
-        ...
-
-    @property
-    def alive(self) -> Mapping[int, object]:
-        """Its attempts in flight by id, oldest first."""
-        ...
-
-
-class WatchedAttempt(Protocol):
-    """An attempt that runs on a worker."""
-
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def task(self) -> int: ...
-
-    @property
-    def started(self) -> float:
-        """The time at which it was reported to have started, by the scheduler's clock."""
-        ...
-
-    @property
-    def timed_out(self) -> bool:
-        """True while it is being stopped, as it ran for too long."""
-        ...
-
-    @property
-    def task_record(self) -> WatchedTask | None:
-        """Its task's record; None while the task has had no other attempt."""
-        ...
 
 
 class StragglerSnapshot(NamedTuple):
     """The stage's figures at the last check, and the rule's decision: it holds as long as the figures do not change."""
 
     completed: int
+    ended_backups: int
     draining: bool
     decision: BackupDecision
 
@@ -99,6 +60,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         Of the stage, kept by the scheduler.
     history : DurationStatistics
         The durations of tasks of the same kind, in any stage and run; this stage's are added to it.
+    like : CopyLedger
+        The account of their backups.
     sizes : TaskSizes or None
     starts : WorkerStarts
     slots : callable
@@ -123,17 +86,20 @@ class AttemptMonitor[A: WatchedAttempt]:
         Whether there may be backups at all.
     checked_at : float
         The time of the last check.
-    settled_backups, won_backups : int
-        Backups that started on a worker and have ended, and those that were the first to succeed.
+    started_at : float
+        The sum of the times at which the attempts that run have started.
+    won_backups : int
+        Backups that were the first to succeed.
     """
 
     __slots__ = (
         "_attempts",
+        "_copies",
         "_figures",
         "_kills",
+        "_like",
         "_metered",
         "_restart_model",
-        "_running_backups",
         "_slots",
         "_snapshot",
         "_starts",
@@ -145,8 +111,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         "completions",
         "history",
         "rule",
-        "settled_backups",
         "sizes",
+        "started_at",
         "statistics",
         "won_backups",
     )
@@ -157,6 +123,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         figures: StageResult,
         *,
         history: DurationStatistics,
+        like: CopyLedger,
         sizes: TaskSizes | None,
         starts: WorkerStarts,
         slots: Callable[[], int],
@@ -173,8 +140,10 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.statistics = DurationStatistics()
         self.completions = None if steady(rule) else DurationStatistics()
         self.checked_at = 0.0
-        self.settled_backups = self.won_backups = 0
-        self._running_backups = 0
+        self._like = like
+        self._copies: CopyWatch[A] | None = None
+        self.started_at = 0.0
+        self.won_backups = 0
         self._figures = figures
         self._starts = starts
         self._slots = slots
@@ -185,12 +154,21 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._snapshot: StragglerSnapshot | None = None
         self._typical = _NOT_TYPICAL
 
+    @property
+    def copies(self) -> CopyWatch[A]:
+        """The backups that run, and how those before them fared; made when first asked for."""
+        if self._copies is None:
+            self._copies = CopyWatch(self._like, kills=self._kills, longer=self._share_longer)
+        return self._copies
+
     # -- reports of the scheduler
 
     def succeeded(self, outcome: Outcome, task: int) -> float:
         """Add the duration of an attempt that succeeded; return it scaled to a whole task."""
         seconds = outcome.seconds if self.sizes is None else self._whole_seconds(outcome, task)
         self.statistics.add(seconds)
+        if self._is_small:
+            self.history.add(seconds)
         return seconds
 
     def stopped(self, outcome: Outcome, task: int) -> float:
@@ -211,28 +189,29 @@ class AttemptMonitor[A: WatchedAttempt]:
             # Early, as other stages of the same function have nothing better yet.
             self.share_durations()
 
-    def backup_sent(self) -> None:
-        """Record that a backup was sent to the backend."""
-        self._running_backups += 1
-
-    def backup_ended(self, *, started: bool) -> None:
-        """Record that a backup has ended, on a worker or before it started."""
-        self._running_backups -= 1
-        self.settled_backups += started
-
     def share_durations(self) -> None:
         """Add this stage's durations to the history, for stages that call the same function, in this run and later."""
-        if self.statistics.count:
+        if self.statistics.count and not self._is_small:
             self.history.merge(self.statistics)
 
     # -- questions of the scheduler
 
     @property
     def known_durations(self) -> DurationStatistics:
-        """The stage's own durations where there are enough to decide from, else those of tasks of the same kind."""
-        own = self.statistics
+        """The stage's own durations where there are enough to decide from, else those of tasks of the same kind.
+
+        A small stage never has enough of its own where others have been like it.
+        """
+        own, others = self.statistics, self.history
         enough = own.count >= min(EVIDENCE, self._figures.tasks / 2)
-        return own if enough or not self.history.count else self.history
+        if enough and not (self._is_small and others.count > own.count):
+            return own
+        return others if others.count else own
+
+    @property
+    def _is_small(self) -> bool:
+        """True for a stage so small that its durations are shared one by one."""
+        return self._figures.tasks < 2 * EVIDENCE
 
     def typical_seconds(self) -> float:
         """Return the median duration of whole tasks, cached until there are some 10% more."""
@@ -241,7 +220,9 @@ class AttemptMonitor[A: WatchedAttempt]:
             self._typical = count, self.statistics.quantile(0.5)
         return self._typical[1]
 
-    def slow(self, now: float, *, elapsed_seconds: float, draining: bool) -> list[A]:
+    def slow(
+        self, now: float, *, elapsed_seconds: float, draining: bool, idle_slots: int = 0
+    ) -> list[A]:
         """Return the attempts whose tasks get a backup now, oldest first.
 
         Parameters
@@ -251,15 +232,22 @@ class AttemptMonitor[A: WatchedAttempt]:
             Since the stage's first attempt was sent.
         draining : bool
             Whether slots are idle while nothing of the stage is queued.
+        idle_slots : int
+            Slots that nothing takes; negative where attempts wait for one.
         """
         self.checked_at = now
-        view = self._view(elapsed_seconds, draining=draining)
+        view = self._view(now, elapsed_seconds, draining=draining, idle_slots=idle_slots)
         decision = decide(self.rule, view)
-        self._snapshot = StragglerSnapshot(view.completed, draining, decision)
+        self._snapshot = StragglerSnapshot(view.completed, self.copies.ended, draining, decision)
         age = decision.age_seconds
         if age is None or (room := self._room(decision)) <= 0:
             return []
         return list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
+
+    def in_vain(self, now: float) -> list[A]:
+        """Return the backups that are to be stopped by the last decision."""
+        decision = self.decision
+        return [] if decision is None else self.copies.to_stop(decision, now)
 
     @property
     def decision(self) -> BackupDecision | None:
@@ -296,27 +284,33 @@ class AttemptMonitor[A: WatchedAttempt]:
         if (
             snapshot is None
             or snapshot.completed != self._figures.completed
+            or snapshot.ended_backups != self.copies.ended
             or snapshot.draining != draining
             or not steady(self.rule)
         ):
             return soon
-        age = snapshot.decision.age_seconds
+        decision = snapshot.decision
+        stop = max(self.checked_at, self.copies.next_stop(decision))
+        age = decision.age_seconds
         if age is None:
-            return math.inf
+            return stop
+        if self._room(decision) <= 0:
+            # What may run grows with the work that was done, a little in a hundredth of the age.
+            soon = self.checked_at + max(CHECK_SECONDS, _PATIENCE * age)
         threshold = self._slow_threshold(age)
         least, due = threshold.least, math.inf
         # Oldest first: once even the smallest task would be slow only after the earliest time found, none comes before.
-        for attempt in self._candidates(snapshot.decision.copies):
+        for attempt in self._candidates(decision.copies):
             if attempt.started + least >= due:
                 break
             due = min(due, attempt.started + threshold.of_task(attempt.task))
-        return max(soon, due)
+        return min(stop, max(soon, due))
 
     # -- inside
 
     def _room(self, decision: BackupDecision) -> int:
         """Return the number of backups that may start now."""
-        return decision.backups - self._running_backups - len(self.backups)
+        return decision.backups - self.copies.sent - len(self.backups)
 
     def _whole_seconds(self, outcome: Outcome, task: int) -> float:
         """Return the duration of an attempt, scaled to a whole task."""
@@ -344,7 +338,7 @@ class AttemptMonitor[A: WatchedAttempt]:
     def _candidates(self, copies: int) -> Iterator[A]:
         """Yield the attempts whose tasks may have a backup if these are slow, oldest first."""
         for attempt in self.attempts.values():
-            if not attempt.timed_out and attempt.task not in self.backups:
+            if not (attempt.timed_out or attempt.given_up or attempt.task in self.backups):
                 record = attempt.task_record
                 if record is None or self._may_have_another(record, attempt, copies):
                     yield attempt
@@ -360,7 +354,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             not record.complete
             and len(alive) < copies
             and record.failures + len(alive) < self._attempts + copies - 1
-            and next(reversed(alive)) == newest.id
+            and max(alive) == newest.id
         )
 
     def _model(self) -> RestartModel:
@@ -368,20 +362,36 @@ class AttemptMonitor[A: WatchedAttempt]:
             self._restart_model = RestartModel()
         return self._restart_model
 
-    def _view(self, elapsed_seconds: float, *, draining: bool) -> StageView:
+    def _share_longer(self, seconds: float, task: int) -> float:
+        """Return the share of attempts that run longer than one of ``task`` that has run for so many seconds."""
+        known = self.known_durations
+        if not known.count:
+            return 1.0
+        whole = seconds if self.sizes is None else seconds / self.sizes.of(task)
+        below = known.share_below(whole) * known.count
+        # Those of this stage that run now are longer than most: the quickest have ended first.
+        running = len(self.attempts) if known is self.statistics else 0
+        return 1.0 - below / (known.count + running)
+
+    def _view(
+        self, now: float, elapsed_seconds: float, *, draining: bool, idle_slots: int
+    ) -> StageView:
+        copies, like = self.copies.figures(now)
+        running = len(self.attempts) * now - self.started_at
         return StageView(
             tasks=self._figures.tasks,
             completed=self._figures.completed,
             draining=draining,
             slots=self._slots(),
-            running_backups=self._running_backups,
+            running_backups=self.copies.sent,
             cancels=self._kills,
             metered=self._metered,
             statistics=self.known_durations,
             cold_start_seconds=self._starts.cold_start_seconds,
-            started_backups=self._figures.backups,
-            settled_backups=self.settled_backups,
-            won_backups=self.won_backups,
+            copies=copies,
+            like=like,
+            work_seconds=self.statistics.total_seconds + max(0.0, running - copies.running_seconds),
+            idle_slots=idle_slots,
             restart_model=self._model(),
             elapsed_seconds=elapsed_seconds,
             completions=self.completions or _NO_DURATIONS,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.copy_ledger import NO_COPIES, CopyFigures
 from asyncexec.straggler.decision import BackupDecision
 from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
@@ -52,8 +53,14 @@ class StageView:
         of the same size in other stages and earlier runs.
     cold_start_seconds : float
         The time that an attempt on a new worker takes to start, at the least that was seen.
-    started_backups, settled_backups, won_backups : int
-        Backups sent so far; those that started on a worker and have ended; those that were the first to succeed.
+    copies : CopyFigures
+        The account of the stage's backups,
+    like : CopyFigures
+        and of those of other stages, of this run and earlier ones, whose tasks call the same function.
+    work_seconds : float
+        The worker time of the stage's attempts so far, but for backups.
+    idle_slots : int
+        The slots that nothing takes, in this run or another; negative where attempts wait for slots.
     restart_model : RestartModel
         Computes the age at which a backup saves work.
     elapsed_seconds : float
@@ -71,9 +78,10 @@ class StageView:
     metered: bool
     statistics: DurationStatistics
     cold_start_seconds: float = 0.0
-    started_backups: int = 0
-    settled_backups: int = 0
-    won_backups: int = 0
+    copies: CopyFigures = NO_COPIES
+    like: CopyFigures = NO_COPIES
+    work_seconds: float = 0.0
+    idle_slots: int = 0
     restart_model: RestartModel = field(default_factory=RestartModel)
     elapsed_seconds: float = 0.0
     completions: DurationStatistics = field(default_factory=DurationStatistics)

@@ -120,6 +120,15 @@ class DurationStatistics:
             known = self._known[q] = self._find(math.floor(q * (self._counted - 1)))
         return known
 
+    def share_below(self, seconds: float) -> float:
+        """Return the share of durations below ``seconds``, within the relative error; nan where there are none."""
+        if not self.count:
+            return math.nan
+        counts = self._counts()
+        clipped = min(max(seconds, _LEAST_SECONDS), _GREATEST_SECONDS)
+        bucket = math.floor(math.log(clipped) * _PER_LOG) - _OFFSET
+        return float(counts[:bucket].sum()) / self._counted
+
     def histogram(self, merged: int) -> NDArray[np.int64]:
         """Return the number of durations in every ``merged`` neighbouring buckets (see :func:`bucket_seconds`)."""
         padded = np.pad(self._counts(), (0, -_BUCKETS % merged))

@@ -3,8 +3,12 @@
 import math
 from dataclasses import dataclass, field
 
+import pytest
+
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.events.stage_result import StageResult
+from asyncexec.straggler.copy_ledger import CopyLedger
+from asyncexec.straggler.decision import BackupDecision
 from asyncexec.straggler.monitor import CHECK_SECONDS, AttemptMonitor
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.rule import EVIDENCE
@@ -26,6 +30,7 @@ class Attempt:
     task: int
     started: float = 0.0
     timed_out: bool = False
+    given_up: bool = False
     task_record: Task | None = None
 
 
@@ -58,15 +63,16 @@ class Halves:
         return 50 if index[0] % 2 else 100
 
 
-def monitor_of(rule, *, tasks=20, sizes=None, history=None, starts=None):
+def monitor_of(rule, *, tasks=20, sizes=None, history=None, starts=None, kills=True):
     return AttemptMonitor(
         rule,
         StageResult(name="s", tasks=tasks),
         history=DurationStatistics() if history is None else history,
+        like=CopyLedger(),
         sizes=sizes,
         starts=starts or WorkerStarts(),
         slots=lambda: 8,
-        kills=True,
+        kills=kills,
         metered=False,
         attempts=4,
     )
@@ -74,6 +80,7 @@ def monitor_of(rule, *, tasks=20, sizes=None, history=None, starts=None):
 
 def running(monitor, *attempts):
     monitor.attempts.update({attempt.id: attempt for attempt in attempts})
+    monitor.started_at = sum(attempt.started for attempt in monitor.attempts.values())
 
 
 def slow(monitor, now, *, draining=True):
@@ -95,10 +102,11 @@ def test_attempts_beyond_the_threshold_are_slow_oldest_first():
 def test_no_more_get_a_backup_than_the_rule_allows_beside_those_that_have_one():
     monitor = monitor_of(FixedAge(backups=3))
     running(monitor, *(Attempt(n, n) for n in range(5)))
-    monitor.backup_sent()
+    monitor.copies.sent += 1
     monitor.backups.append(0)
     assert slow(monitor, 10.0) == [1]
-    monitor.backup_ended(started=True)
+    lost_before_it_started = Outcome(9, Status.LOST)
+    monitor.copies.ended_with(Attempt(9, 9), lost_before_it_started, 10.0)
     assert slow(monitor, 10.0) == [1, 2]
 
 
@@ -171,14 +179,82 @@ def test_what_is_learned_is_shared_early_only_where_nothing_was_known():
 def test_rules_see_how_backups_fared():
     rule = FixedAge()
     monitor = monitor_of(rule)
+    succeed(monitor, [2.0, 4.0, 6.0, 8.0])
     for won in (True, False):
-        monitor.backup_sent()
-        monitor.backup_ended(started=True)
-        monitor.task_completed(1.0, by_backup=won)
-    monitor.backup_sent()
-    slow(monitor, 1.0)
+        original, copy = Attempt(1, 1), Attempt(2, 1, started=10.0)
+        original.task_record = copy.task_record = Task({1: original, 2: copy}, complete=not won)
+        monitor.copies.sent += 1
+        monitor.copies.started(copy, 10.0)
+        status = Status.SUCCEEDED if won else Status.CANCELLED
+        monitor.copies.ended_with(copy, Outcome(2, status, "w", 1.0, 5.0), 15.0)
+    runs = Attempt(3, 3, started=14.0, task_record=Task({}))
+    monitor.copies.sent += 1
+    monitor.copies.started(runs, 14.0)
+    slow(monitor, 15.0)
     view = rule.views[-1]
-    assert (view.running_backups, view.settled_backups, view.won_backups) == (1, 2, 1)
+    assert (view.running_backups, view.copies.won, view.copies.vain_seconds) == (1, 1, 5.0)
+    assert (view.copies.won_seconds, view.copies.overtaken_seconds) == (5.0, 15.0)
+    assert view.copies.running_seconds == 1.0
+    assert view.copies.expected == pytest.approx(2 * math.log(2)), "half of all run for longer"
+    assert view.like.won == 0, "those of other stages, without the stage's own"
+
+
+def test_the_work_so_far_is_what_has_ended_and_what_runs():
+    rule = FixedAge()
+    monitor = monitor_of(rule)
+    succeed(monitor, [2.0, 4.0])
+    running(monitor, Attempt(1, 1, started=3.0), Attempt(2, 2, started=5.0))
+    slow(monitor, 6.0)
+    assert rule.views[-1].work_seconds == pytest.approx(6.0 + 3.0 + 1.0)
+
+
+class Trial(FixedAge):
+    """Backups are stopped after five seconds, or half the age of what they are to overtake."""
+
+    def decide(self, view):
+        return BackupDecision(
+            age_seconds=self.threshold(view),
+            copies=2,
+            backups=self.backups(view),
+            stop_seconds=5.0,
+            stop_share=0.5,
+        )
+
+
+def test_a_backup_that_has_run_in_vain_is_stopped_unless_it_is_the_only_attempt_of_its_task():
+    monitor = monitor_of(Trial())
+    firsts = [Attempt(n, n, started=0.0) for n in range(3)]
+    copies = [Attempt(10 + n, n, started=started) for n, started in enumerate((8.0, 30.0, 8.0))]
+    for first, copy in zip(firsts, copies, strict=True):
+        first.task_record = copy.task_record = Task({first.id: first, copy.id: copy})
+        monitor.copies.started(copy, copy.started)
+    del copies[2].task_record.alive[2]
+    running(monitor, *firsts[:2], *copies)
+    slow(monitor, 12.0)
+    assert monitor.in_vain(12.9) == []
+    assert monitor.next_check(draining=True) == 13.0
+    assert monitor.in_vain(44.9) == [copies[0]]
+    copies[0].given_up = True
+    assert monitor.in_vain(45.0) == [copies[1]]
+
+
+def test_nothing_is_stopped_where_attempts_cannot_be():
+    monitor = monitor_of(Trial(), kills=False)
+    copy = Attempt(9, 0, started=1.0)
+    copy.task_record = Task({0: Attempt(0, 0), 9: copy})
+    monitor.copies.started(copy, 1.0)
+    slow(monitor, 50.0)
+    assert monitor.in_vain(50.0) == []
+
+
+def test_small_stages_share_their_durations_one_by_one():
+    history = DurationStatistics([5.0] * 12)
+    monitor = monitor_of(FixedAge(), tasks=8, history=history)
+    succeed(monitor, [1.0] * 5)
+    assert history.count == 17
+    assert monitor.known_durations is history, "eight are too few to know more than others do"
+    monitor.share_durations()
+    assert history.count == 17
 
 
 def test_durations_are_those_of_whole_tasks():

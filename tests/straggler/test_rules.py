@@ -7,11 +7,16 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.copy_ledger import CopyFigures
+from asyncexec.straggler.decision import Ground
 from asyncexec.straggler.names import as_rule
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.rule import Rule, StageView
 from asyncexec.straggler.statistics import DurationStatistics
 from asyncexec.straggler.two_phase import TwoPhase
+
+# Ten backups have won, as many as were to be expected.
+WINS = CopyFigures(won=10, expected=10.0, won_seconds=10.0, overtaken_seconds=100.0)
 
 many_durations = st.lists(st.floats(1e-3, 1e4), min_size=10, max_size=50)
 
@@ -26,6 +31,8 @@ def view(durations=(), **changes) -> StageView:
         cancels=True,
         metered=False,
         statistics=DurationStatistics(durations),
+        work_seconds=sum(durations),
+        idle_slots=10,
     )
     return StageView(**figures | changes)
 
@@ -65,8 +72,8 @@ def test_no_backup_below_the_floor_and_none_before_the_median_is_passed(stage):
 def test_the_end_phase_is_bolder_and_a_meter_makes_it_more_careful(stage):
     rule = TwoPhase(floor_seconds=0.0)
     busy, draining = (
-        replace(stage, draining=False, metered=False, cancels=True),
-        replace(stage, draining=True, metered=False, cancels=True),
+        replace(stage, draining=False, metered=False, cancels=True, copies=WINS),
+        replace(stage, draining=True, metered=False, cancels=True, copies=WINS),
     )
     assert rule.threshold(draining) <= rule.threshold(busy)
     assert rule.threshold(replace(draining, metered=True)) == pytest.approx(
@@ -79,8 +86,9 @@ def test_the_end_phase_is_bolder_and_a_meter_makes_it_more_careful(stage):
 @given(many_durations, st.booleans(), st.floats(1.0, 100.0))
 def test_slower_tasks_mean_a_later_threshold(durations, draining, factor):
     rule = TwoPhase(floor_seconds=0.0)
-    as_they_are = rule.threshold(view(durations, draining=draining))
-    slower = rule.threshold(view([d * factor for d in durations], draining=draining))
+    as_they_are = rule.threshold(view(durations, draining=draining, copies=WINS))
+    longer = [d * factor for d in durations]
+    slower = rule.threshold(view(longer, draining=draining, copies=WINS))
     assert slower >= as_they_are * 0.97  # two buckets of the histogram may round apart
 
 
@@ -93,16 +101,26 @@ def test_a_higher_floor_never_means_an_earlier_backup(durations, draining, one, 
     )
 
 
-def test_thresholds_follow_the_documented_formulas():
+def test_thresholds_follow_the_documented_formulas_once_backups_have_won():
     durations = [1.0] * 50 + [2.0] * 30 + [10.0] * 20
     rule = TwoPhase(floor_seconds=0.0)
     few = [4.0] * 20
-    assert rule.threshold(view(few)) == pytest.approx(12.0, rel=0.02)
-    assert rule.threshold(view(few, draining=True)) == pytest.approx(4.4, rel=0.02)
-    assert rule.threshold(view(durations, draining=True)) == pytest.approx(2.0, rel=0.02)
+    assert rule.threshold(view(few, copies=WINS)) == pytest.approx(12.0, rel=0.02)
+    draining = dict(draining=True, copies=WINS)
+    assert rule.threshold(view(few, **draining)) == pytest.approx(4.4, rel=0.02)
+    assert rule.threshold(view(durations, **draining)) == pytest.approx(2.0, rel=0.02)
     spread = [1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0, 4.1, 8.0, 9.0, 9.0]
-    assert rule.threshold(view(spread, draining=True)) == pytest.approx(5.0, rel=0.02)
-    assert TwoPhase().threshold(view([0.001] * 20)) == 1.0
+    assert rule.threshold(view(spread, **draining)) == pytest.approx(5.0, rel=0.02)
+    assert TwoPhase().threshold(view([0.001] * 20, copies=WINS)) == 1.0
+
+
+def test_a_trial_begins_early_so_that_it_is_known_in_time_whether_backups_win():
+    durations = [1.0] * 50 + [2.0] * 30 + [10.0] * 20
+    trial = TwoPhase().decide(view(durations, draining=True))
+    assert trial.ground is Ground.TRIAL
+    assert trial.age_seconds == pytest.approx(1.25, rel=0.02)
+    assert trial.stop_seconds == pytest.approx(2.0, rel=0.02)
+    assert TwoPhase().decide(view(durations, draining=True, copies=WINS)).stop_seconds == math.inf
 
 
 def test_while_tasks_are_queued_the_age_at_which_a_backup_saves_work_decides():
@@ -112,31 +130,74 @@ def test_while_tasks_are_queued_the_age_at_which_a_backup_saves_work_decides():
     assert TwoPhase().threshold(even) == pytest.approx(12.0, rel=0.02)
 
 
-def test_backups_in_vain_make_it_wait_longer_and_those_that_win_do_not():
+def test_a_trial_costs_a_share_of_the_work_and_ends_where_no_backup_wins():
+    rule = TwoPhase()
+    stage = view([4.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True)
+    assert rule.backups(stage) == 59  # 7% of 3,600 s, of 4.4 s each, and 2.5 more.
+    assert rule.copies(stage) == 2
+    in_vain = replace(stage, copies=CopyFigures(expected=60.0, vain_seconds=250.0))
+    assert rule.decide(in_vain).ground is Ground.IN_VAIN
+    assert rule.threshold(in_vain) > 10.0, "only what can hardly be so long by nature"
+    assert (
+        rule.backups(replace(in_vain, copies=CopyFigures(expected=60.0, vain_seconds=510.0))) == 0
+    )
+    queued = replace(stage, draining=False)
+    assert rule.backups(queued) == 4, "half a percent"
+
+
+def test_a_win_earns_further_backups_and_several_open_all():
+    rule = TwoPhase()
+    stage = view([4.0] * 90, slots=100, idle_slots=90, draining=True)
+    none = CopyFigures(expected=3.0, vain_seconds=25.0)
+    one = replace(none, won=1, overtaken_seconds=20.0)
+    assert (
+        rule.backups(replace(stage, copies=none)) < rule.backups(replace(stage, copies=one)) < 100
+    )
+    two = replace(stage, copies=replace(one, won=2))
+    assert rule.backups(two) == 100
+    assert rule.copies(two) == 4
+
+
+def test_other_stages_tell_whether_backups_win_but_less_than_the_stage_itself():
+    rule = TwoPhase()
+    stage = view([4.0] * 90, slots=100, idle_slots=90, draining=True)
+    assert rule.decide(replace(stage, like=WINS)).ground is Ground.IDLE
+    losses = CopyFigures(expected=100.0, vain_seconds=400.0)
+    assert rule.decide(replace(stage, like=losses)).ground is Ground.IN_VAIN
+    own = CopyFigures(won=4, expected=4.0, overtaken_seconds=20.0)
+    assert rule.decide(replace(stage, like=losses, copies=own)).ground is Ground.IDLE
+
+
+def test_where_no_slot_is_idle_a_trial_waits_for_what_can_hardly_be_so_long_by_nature():
+    rule = TwoPhase()
+    stage = view([4.0] * 90, slots=100, idle_slots=0, draining=True)
+    assert rule.threshold(stage) > 3 * 4.0
+    assert rule.threshold(replace(stage, idle_slots=5)) < 5.0
+    assert rule.backups(replace(stage, idle_slots=5)) == 5
+
+
+def test_backups_in_vain_make_it_wait_longer():
     rule = TwoPhase()
     durations = [4.0] * 980 + [40.0] * 20
     for draining in (False, True):
         stage = view(durations, tasks=10_000, draining=draining)
-        usual = rule.threshold(stage)
-        assert rule.threshold(replace(stage, settled_backups=40, won_backups=30)) == usual
-        in_vain = [
-            rule.threshold(replace(stage, settled_backups=count, won_backups=0))
-            for count in (0, 10, 50, 100, 1000)
+        ages = [
+            rule.threshold(replace(stage, copies=CopyFigures(expected=float(expected))))
+            for expected in (0, 10, 50, 100, 1000)
         ]
-        assert in_vain == sorted(in_vain)
-        assert in_vain[0] == usual
-        assert in_vain[-1] > 10 * usual
+        assert ages == sorted(ages)
+        assert ages[-1] > 10 * ages[0]
 
 
 @given(views)
 def test_extra_work_is_bounded(stage):
     """While there is other work a quarter of the slots at most goes to backups, and one copy of a task."""
     rule = TwoPhase()
-    assert 1 <= rule.backups(stage) <= max(1, stage.slots)
+    assert 0 <= rule.backups(stage) <= max(1, stage.slots)
     assert 2 <= rule.copies(stage) <= 4
     if not stage.draining:
         assert rule.backups(stage) <= max(1, stage.slots / 4)
-    if not stage.draining or not stage.cancels:
+    if not stage.draining or not stage.cancels or not stage.copies.won:
         assert rule.copies(stage) == 2
 
 
@@ -146,31 +207,35 @@ def test_a_backup_waits_as_long_as_its_worker_takes_to_come_up():
     assert TwoPhase().threshold(replace(quick, cold_start_seconds=20.0)) == 21.0
 
 
-def test_where_losers_run_on_a_twentieth_of_the_tasks_may_have_a_backup():
+def test_where_losers_run_on_all_backups_together_cost_a_share_of_the_work():
     rule = TwoPhase()
-    stage = view([2.0] * 900, tasks=1000, slots=1000, cancels=False)
-    assert rule.backups(stage) == 50
-    assert rule.backups(replace(stage, started_backups=45, running_backups=10)) == 15
-    assert rule.backups(replace(stage, started_backups=50, running_backups=0)) == 0
-    assert rule.backups(view([2.0] * 9, tasks=10, cancels=False)) == 1
+    stage = view(
+        [2.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True, cancels=False
+    )
+    assert rule.backups(stage) == 24  # 5% of 1,800 s, of 1.5 times 2.5 s each.
+    paid = CopyFigures(expected=30.0, vain_seconds=90.0)
+    assert rule.backups(replace(stage, copies=paid)) == 0
+    proven = CopyFigures(won=20, expected=20.0, won_seconds=40.0, overtaken_seconds=100.0)
+    assert rule.backups(replace(stage, copies=proven)) == 47  # 8% of 2,050 s less 40, of 2.6 s.
 
 
-def test_where_losers_run_on_backups_wait_until_they_are_enough_for_what_is_left():
+def test_where_losers_run_on_the_last_tasks_get_a_backup_and_what_stands_apart():
     rule = TwoPhase()
-    stage = view([2.0] * 900, tasks=1000, slots=1000, draining=True, cancels=False)
-    hung = pytest.approx(18.0, rel=0.02)
-    assert rule.threshold(replace(stage, completed=949)) == hung, "or what waits behind it would"
-    assert rule.threshold(replace(stage, completed=950)) == pytest.approx(3.0, rel=0.02)
-    later = replace(stage, completed=970, started_backups=30, running_backups=10)
-    assert rule.threshold(later) == pytest.approx(3.0, rel=0.02)
-    assert rule.threshold(replace(later, completed=969)) == hung
+    durations = [2.0 + 0.002 * n for n in range(900)]
+    stage = view(durations, tasks=1_000, idle_slots=900, draining=True, cancels=False)
+    last = replace(stage, completed=990)
+    assert rule.threshold(last) == pytest.approx(1.25 * 2.9, rel=0.02)
+    assert rule.threshold(stage) > 1.5 * rule.threshold(last)
+    even = replace(stage, statistics=DurationStatistics([2.0] * 900))
+    assert rule.threshold(even) == pytest.approx(2.5, rel=0.02)
 
 
-def test_where_losers_run_on_only_what_seems_to_hang_has_a_backup_before_the_last_tenth():
+def test_where_losers_run_on_a_small_stage_backs_up_only_its_last_task_when_that_is_far_too_long():
     rule = TwoPhase()
-    stage = view([2.0] * 900, tasks=1000, cancels=False)
-    assert rule.threshold(replace(stage, completed=899)) == pytest.approx(18.0, rel=0.02)
-    assert rule.threshold(stage) == pytest.approx(6.0, rel=0.02)
+    stage = view([2.0] * 7, tasks=8, slots=8, idle_slots=7, draining=True, cancels=False)
+    assert rule.backups(stage) == 1
+    assert rule.threshold(stage) == pytest.approx(3.3 * 2.0, rel=0.02)
+    assert rule.backups(view([2.0] * 5, tasks=8, idle_slots=5, draining=True, cancels=False)) == 0
 
 
 @given(views)

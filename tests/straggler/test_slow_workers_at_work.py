@@ -145,7 +145,7 @@ def test_a_host_that_slows_down_is_found_as_one():
     assert found.slow_workers == 4
     # Each of its workers alone would have taken three tasks and more to be found. They are tried again later.
     begun = [b.begin for b in found.bars if 8 <= b.worker < 12 and 60.0 <= b.begin < 200.0]
-    assert len(begun) <= 2 * 4
+    assert len(begun) < 3 * 4
 
 
 def test_backups_go_to_other_hosts_than_that_of_the_attempt_they_are_for():

@@ -1,13 +1,19 @@
-"""The two-phase rule on the real scheduler and model workers: what it gains, what it costs."""
+"""The two-phase rule on the real scheduler and model workers: its gains and its costs."""
 
 import asyncio
 import statistics
 
+import numpy as np
 import pytest
 
 import asyncexec as ax
 from asyncexec.backends.contract import Capabilities
+from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
+from asyncexec.plan.relations import identity
+from asyncexec.plan.stage import Read, Stage
+from asyncexec.simulation import Cluster, Noise, simulate
+from asyncexec.straggler import Ground, TwoPhase
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
@@ -61,3 +67,97 @@ def test_where_nothing_is_slow_it_costs_nothing(slots):
     gains, costs = compare(tasks=200, slots=slots, kills=True)
     assert min(gains) >= 0.99
     assert max(costs) < 0.02
+
+
+class ByNature:
+    """Weibull with a heavy tail: a task is as long in every attempt."""
+
+    def sample(self, random, count):
+        return 5.0 * random.weibull(0.7, count) + 0.01
+
+
+def pipeline(*, tasks, stages):
+    made = [Stage(name="s0", kernel=max, shape=(tasks,))]
+    for number in range(1, stages):
+        read = (Read(made[-1].name, identity((tasks,))),)
+        made.append(Stage(name=f"s{number}", kernel=max, shape=(tasks,), inputs=read))
+    return ax.Plan(tuple(made))
+
+
+def pairs(plan, cluster, *, seeds=range(6), **given):
+    for seed in seeds:
+        yield tuple(
+            simulate(plan, cluster, straggler=rule, seed=seed, **given)
+            for rule in ("off", "two_phase")
+        )
+
+
+@pytest.mark.parametrize(
+    "tasks, slots, stages", [(50, 50, 1), (100, 20, 1), (8, 8, 6), (30, 30, 4)]
+)
+def test_where_tasks_are_long_by_nature_it_is_never_slower_and_costs_little(tasks, slots, stages):
+    plan, cluster = pipeline(tasks=tasks, stages=stages), Cluster(workers=slots)
+    found = list(pairs(plan, cluster, durations=ByNature()))
+    assert min(off.makespan_seconds / on.makespan_seconds for off, on in found) >= 0.98
+    work = [on.slot_seconds / off.slot_seconds for off, on in found]
+    assert statistics.geometric_mean(work) < 1.15
+
+
+def test_where_losers_run_on_and_tasks_are_long_by_nature_it_costs_little():
+    cluster = Cluster(workers=50, kills=False)
+    found = list(pairs(pipeline(tasks=50, stages=1), cluster, durations=ByNature()))
+    work = [on.slot_seconds / off.slot_seconds for off, on in found]
+    assert statistics.geometric_mean(work) < 1.15
+
+
+@pytest.mark.parametrize("kills", [True, False])
+def test_where_many_are_hit_at_once_the_whole_tail_has_backups(kills):
+    def paused(attempt):
+        # A tenth of the workers, which stop for 200 seconds.
+        hit = attempt.worker % 10 == 0 and attempt.at < 5
+        return attempt.seconds + 200.0 * hit
+
+    plan, cluster = pipeline(tasks=200, stages=1), Cluster(workers=200, kills=kills)
+    for off, on in pairs(plan, cluster, durations=10.0, noise=paused, seeds=range(2)):
+        assert on.makespan_seconds < off.makespan_seconds / 2
+        assert on.slot_seconds < 1.08 * off.slot_seconds
+
+
+def test_the_backups_of_one_stage_tell_the_next_of_the_same_function():
+    """Once backups have won, there is no trial any more."""
+    noise, cluster = Noise(slow_share=0.1, slow_factors=(5.0, 10.0)), Cluster(workers=40)
+    grounds = {}
+
+    def decide(rule, view):
+        decision = original(rule, view)
+        grounds.setdefault(view.completed > 0 and view.like.won > 0, set()).add(decision.ground)
+        return decision
+
+    original = TwoPhase.decide
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwoPhase, "decide", decide)
+        simulate(
+            pipeline(tasks=40, stages=3),
+            cluster,
+            durations=10.0,
+            noise=noise,
+            barriers=True,
+            seed=1,
+        )
+    assert Ground.TRIAL in grounds[False]
+    assert Ground.TRIAL not in grounds[True]
+
+
+def test_a_backup_that_is_given_up_leaves_its_task_to_the_first_attempt():
+    plan, cluster = pipeline(tasks=20, stages=1), Cluster(workers=20)
+
+    class OneLong:
+        def sample(self, random, count):
+            return np.where(np.arange(count) == 3, 60.0, 10.0)
+
+    on = simulate(plan, cluster, durations=OneLong(), bars=True)
+    cancelled = [bar for bar in on.bars if bar.status is Status.CANCELLED]
+    assert on.makespan_seconds == 60.0
+    assert cancelled
+    assert all(bar.end < 60.0 for bar in cancelled)
+    assert on.retries == 0

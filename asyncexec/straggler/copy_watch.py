@@ -1,0 +1,131 @@
+"""The backups of a stage that run now: what they show, and which of them are to be stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from asyncexec.events.outcome import Status
+from asyncexec.straggler.copy_ledger import CopyFigures, CopyLedger, wins_expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncexec.events.outcome import Outcome
+    from asyncexec.straggler.decision import BackupDecision
+    from asyncexec.straggler.watched import WatchedAttempt
+
+
+class ShareLonger(Protocol):
+    """A function that returns the share of a stage's attempts that run longer, by what is known now."""
+
+    def __call__(self, seconds: float, task: int, /) -> float:
+        """Return the share, from 0 to 1, that run longer than an attempt of ``task`` that has run for ``seconds``."""
+        ...
+
+
+class _Running[A](NamedTuple):
+    attempt: A
+    # How old the task's oldest attempt was when the backup started.
+    overtaking_seconds: float
+
+
+class CopyWatch[A: WatchedAttempt]:
+    """The backups of a stage.
+
+    Parameters
+    ----------
+    like : CopyLedger
+        The account of all backups of tasks that call the same function; these are added to it.
+    kills : bool
+        Whether an attempt that runs can be stopped.
+    longer : ShareLonger
+
+    Attributes
+    ----------
+    sent : int
+        Backups that were sent to the backend and have not ended.
+    ended : int
+        Backups that have ended.
+    """
+
+    __slots__ = ("_kills", "_like", "_longer", "_own", "_running", "ended", "sent")
+
+    def __init__(self, like: CopyLedger, *, kills: bool, longer: ShareLonger) -> None:
+        self.sent = 0
+        self.ended = 0
+        self._like = like
+        self._own = CopyLedger()
+        self._kills = kills
+        self._longer = longer
+        self._running: dict[int, _Running[A]] = {}
+
+    def started(self, attempt: A, now: float) -> None:
+        """Record that a backup has started on a worker."""
+        self._running[attempt.id] = _Running(attempt, _oldest_age(attempt, now))
+
+    def ended_with(self, attempt: A, outcome: Outcome, now: float) -> None:
+        """Record that a backup that was sent has ended; its task's record still has it among its attempts."""
+        self.sent -= 1
+        self.ended += 1
+        running = self._running.pop(attempt.id, None)
+        if not outcome.started:
+            return
+        record, seconds = attempt.task_record, outcome.seconds
+        expected = wins_expected(self._longer(seconds, attempt.task))
+        if outcome.status is Status.SUCCEEDED and record is not None and not record.complete:
+            if (
+                len(record.alive) > 1
+            ):  # Else the task has failed meanwhile, which says nothing of its duration.
+                overtaken = _oldest_age(attempt, now)
+                for ledger in (self._own, self._like):
+                    ledger.won(seconds, expected=expected, overtaken_seconds=overtaken)
+            return
+        if not self._kills and running is not None:
+            seconds += running.overtaking_seconds
+        for ledger in (self._own, self._like):
+            ledger.lost(seconds, expected=expected)
+
+    def figures(self, now: float) -> tuple[CopyFigures, CopyFigures]:
+        """Return the accounts of the stage's backups, and of those of other stages like it."""
+        own = self._own.figures
+        like = self._like.figures.minus(own)
+        if self._running:
+            seconds = expected = 0.0
+            for attempt, before in self._running.values():
+                age = now - attempt.started
+                seconds += age if self._kills else age + before
+                expected += wins_expected(self._longer(age, attempt.task))
+            own = replace(own, expected=own.expected + expected, running_seconds=seconds)
+        return own, like
+
+    def to_stop(self, decision: BackupDecision, now: float) -> list[A]:
+        """Return the backups that have run in vain for so long that they are to be stopped.
+
+        None is stopped that is its task's only attempt.
+        """
+        return [attempt for attempt, due in self._stops(decision) if now >= due]
+
+    def next_stop(self, decision: BackupDecision) -> float:
+        """Return the earliest time at which a backup is to be stopped; infinity if none is."""
+        return min((due for _, due in self._stops(decision)), default=math.inf)
+
+    def _stops(self, decision: BackupDecision) -> Iterator[tuple[A, float]]:
+        """Yield the backups that can be stopped, with the times at which they are to be."""
+        if not self._kills or decision.stop_seconds == math.inf:
+            return
+        for attempt, overtaking in self._running.values():
+            record = attempt.task_record
+            if record is None or record.complete or len(record.alive) < 2:
+                continue
+            if not (attempt.given_up or attempt.timed_out):
+                seconds = max(decision.stop_seconds, decision.stop_share * overtaking)
+                yield attempt, attempt.started + seconds
+
+
+def _oldest_age(attempt: WatchedAttempt, now: float) -> float:
+    """Return the age of the oldest attempt of the same task that has started."""
+    record = attempt.task_record
+    starts = () if record is None else (a.started for a in record.alive.values() if a.started >= 0)
+    return now - min(starts, default=now)
