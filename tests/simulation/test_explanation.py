@@ -40,7 +40,7 @@ def test_a_task_that_got_a_backup_is_explained_with_the_figures_of_that_moment(r
     assert given.backups >= 1
     assert given.ground
     sent = told.recorded[1].started
-    assert given.at <= sent <= given.until + 10.0, "when the run sent it, too"
+    assert given.at == pytest.approx(sent, abs=10.0), "about when the run sent it"
 
 
 def test_before_that_it_was_too_young(run):
