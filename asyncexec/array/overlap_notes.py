@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def overlap_notes(io: BlockIO, memory: Memory, spec: Spec) -> tuple[str, ...]:
     """Return a sentence on the width of the input and output of a stage; none where all is on this machine."""
-    arrays = [*(source.array for source in io.sources), *(target.array for target in io.targets)]
-    places = {array.location for array in arrays if isinstance(array, StoredArray)}
-    own = {place for place in places if place.run_scoped}
-    if own and spec.work_dir is not None:
-        places.add(locate(spec.work_dir, spec.storage_options))
-    elsewhere = sorted({str(place) for place in places - own if place.is_elsewhere})
+    arrays = [source.array for source in io.sources] + [target.array for target in io.targets]
+    places = [array.location for array in arrays if isinstance(array, StoredArray)]
+    named = [place for place in places if not place.run_scoped]
+    if spec.work_dir is not None and len(named) < len(places):
+        named.append(locate(spec.work_dir, spec.storage_options))
+    elsewhere = sorted({str(place) for place in named if place.is_elsewhere})
     if not elsewhere:
         return ()
     fitting = memory.at_once(memory.allowed_bytes) if memory.allowed_bytes is not None else None

@@ -297,15 +297,15 @@ class BlockIO:
     @property
     def codecs(self) -> str:
         """The codecs of its arrays and their libraries in this process, such as ``"zstd by numcodecs"``."""
-        arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
+        arrays = [s.array for s in self.sources] + [t.array for t in self.targets]
         return codec_words([a for a in arrays if isinstance(a, StoredArray)])
 
     @cached_property
     def requests(self) -> int:
         """The number of tasks that one process loads and saves at once: 1 where all is on this machine."""
-        arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
-        is_elsewhere = any(isinstance(a, StoredArray) and a.location.is_elsewhere for a in arrays)
-        return self.most_requests if is_elsewhere else 1
+        arrays = [s.array for s in self.sources] + [t.array for t in self.targets]
+        far = [a for a in arrays if isinstance(a, StoredArray) and a.location.is_elsewhere]
+        return self.most_requests if far else 1
 
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
         array, region = source.array, source.select(index)
