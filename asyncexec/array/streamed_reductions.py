@@ -137,6 +137,8 @@ def piece_lengths(counts: Sequence[int], kept: int, tasks: int) -> tuple[int, ..
     lengths = [1] * len(counts)
     # Neighbours in storage first.
     for place in reversed(range(len(counts))):
-        lengths[place] = max(1, min(counts[place], most))
-        most //= lengths[place]
+        longest = max(1, min(counts[place], most))
+        most //= longest
+        # As even as can be.
+        lengths[place] = -(-counts[place] // max(1, -(-counts[place] // longest))) or 1
     return tuple(lengths)

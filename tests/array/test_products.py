@@ -168,11 +168,11 @@ def test_a_product_of_large_matrices_is_one_stage(chunk):
     assert plan.stages[0].memory.fits
 
 
-def test_partial_sums_of_what_does_not_fit_are_added_in_further_stages():
+def test_partial_sums_of_what_does_not_fit_are_added_one_after_another():
     x = xp.ones((40_000, 40_000), chunks=2000, spec=ax.Spec(allowed_mem="1GB"))
     plan = (x @ x).to_plan()
     assert all(stage.memory.fits for stage in plan.stages)
-    assert len(plan.stages) == 3
+    assert len(plan.stages) == 1
     assert x.chunks == (x @ x).chunks
 
 
@@ -191,7 +191,7 @@ def test_a_product_of_a_matrix_and_a_vector_reads_chunks_as_they_are():
 
 def test_planning_a_dot_product_of_a_million_chunks_asks_for_no_chunk():
     x = xp.ones(10_000_000, chunks=10)
-    assert stages(xp.vecdot(x, x))[0][1] == 1_000_000
+    assert stages(xp.vecdot(x, x))[0][1] == 15_625
 
 
 def test_blocks_stay_within_the_memory_that_is_allowed():

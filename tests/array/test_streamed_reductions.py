@@ -53,6 +53,12 @@ def test_pieces_are_neighbours_along_the_reduced_axes():
     assert piece_lengths((10,), 1, 64) == (1,)
 
 
+def test_the_last_task_has_as_many_pieces_as_the_others_or_a_few_less():
+    assert piece_lengths((100,), 64, 64) == (50,)
+    assert piece_lengths((130,), 1, 3) == (33,)
+    assert piece_lengths((0, 4), 1, 3) == (1, 1)
+
+
 def test_a_task_takes_all_chunks_where_other_axes_make_tasks_enough(rng):
     data = rng.random((20, 8))
     assert shapes(xp.sum(streamed(data, (2, 1), tasks=8), axis=0)) == ([(1, 8)], [])
