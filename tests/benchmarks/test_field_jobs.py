@@ -76,6 +76,7 @@ def test_a_job_computes_what_numpy_does(place, contender, job):
 
 @pytest.mark.slow
 @pytest.mark.leaks("peers keep threads")
+@pytest.mark.filterwarnings("ignore:There is a mismatch between the shard and chunk size")
 @pytest.mark.parametrize(
     "contender", sorted(set(CONTENDERS) - {"by hand, threads", "asyncexec, threads"})
 )
