@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.array.grouped_elements import Coder, grouped_elements
-from asyncexec.array.grouped_reducers import GroupedReducer
+from asyncexec.array.grouped_reducers import GroupedReducer, merging_ufuncs
 from asyncexec.array.reducers import MERGING_COPIES, merged_pair
 
 type Part = NDArray[Any]
@@ -44,7 +44,8 @@ class StartGroups:
         parts = self.reducer.start(elements)
         if self.finishes:
             return _groups_last(self.reducer.finish(parts))
-        return tuple(np.expand_dims(_groups_last(part), self.axes) for part in parts)
+        # Not copied: merging goes through memory in the same order, and what writes chunks copies them.
+        return tuple(np.expand_dims(np.moveaxis(part, 0, -1), self.axes) for part in parts)
 
 
 def _groups_last(part: Part) -> Part:
@@ -124,11 +125,15 @@ class MergePasses:
         axes: tuple[int, ...],
         counts: tuple[int, int],
     ) -> tuple[Part, ...]:
-        return merged_pair(self, held, parts, axes, counts)
+        ufuncs = merging_ufuncs(self.reducer)
+        if not ufuncs:
+            return merged_pair(self, held, parts, axes, counts)
+        triples = zip(ufuncs, held, parts, strict=True)
+        return tuple(ufunc(one, other, out=one) for ufunc, one, other in triples)
 
     @property
     def adding_copies(self) -> int:
-        return MERGING_COPIES
+        return 0 if merging_ufuncs(self.reducer) else MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         return self.reducer.finish(parts)

@@ -196,6 +196,19 @@ class GroupedVariance:
         return np.asarray(found).astype(self.result_dtype, copy=False)
 
 
+def merging_ufuncs(reducer: GroupedReducer) -> tuple[np.ufunc, ...]:
+    """Return the functions that merge two partial results element by element, array by array; none where others do."""
+    match reducer:
+        case GroupedAccumulate(ufunc=ufunc):
+            return (ufunc,)
+        case GroupedCount():
+            return (np.add,)
+        case GroupedNanMean():
+            return (np.add, np.add)
+        case _:
+            return ()
+
+
 def reduced_by(ufunc: np.ufunc, part: Part, axes: Axes, dtype: np.dtype[Any]) -> Part:
     """Return the reduction of ``part`` along ``axes``, which stay."""
     return np.asarray(ufunc.reduce(part, axis=axes, keepdims=True, dtype=ufunc_dtype(dtype)))

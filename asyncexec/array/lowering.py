@@ -314,7 +314,9 @@ def _notes(found: FusionGroup, operation: str, spec: Spec) -> tuple[str, ...]:
         )
     if len(found.roots) > 1:
         notes.append(f"makes {len(found.roots)} arrays of what it reads once")
-    if found.pieces is not None:
+    if found.pieces is not None and not found.streamed[0].computes:
+        notes.append(f"merges up to {found.pieces.most} partial results a task, one after another")
+    elif found.pieces is not None:
         tasks = math.prod(found.shape)
         notes.append(
             f"takes up to {found.pieces.most} chunks a task, one after another, which makes {tasks} tasks (at least "

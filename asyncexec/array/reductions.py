@@ -13,6 +13,7 @@ from asyncexec.array.nodes import DType, Node
 from asyncexec.array.outputs import ArrayOutput, outputs_of
 from asyncexec.array.reducers import Reducer
 from asyncexec.array.streamed_reductions import (
+    LARGE_BYTES,
     REDUCTION_TASKS,
     StreamedReduction,
     piece_lengths,
@@ -219,57 +220,76 @@ def _merged(
     most_bytes: int | None,
     tasks: int,
 ) -> Node:
-    """Return the last of the passes that merge partial results, the first of which may take them one by one."""
+    """Return the last of the passes that merge partial results, the first of which may compute them one by one."""
     inputs, units, axes = partials.inputs, partials.units, partials.axes
     counts = grid(inputs[0].shape, inputs[0].chunks)
     kept = math.prod(n for a, n in enumerate(counts) if a not in axes)
     widths = piece_lengths([counts[a] for a in axes], kept, tasks)
-    streams = any(width > 1 for width in widths)
+    computes = any(width > 1 for width in widths)
+    large = _one_of(inputs) >= LARGE_BYTES
     while True:
         groups = tuple(inputs[0].shape[a] for a in axes)
-        if not streams:
-            widths = _widths(inputs, axes, split_every, most_bytes)
+        if not computes:
+            widths = _widths(inputs, axes, split_every, None if large else most_bytes)
         last = all(n <= w for n, w in zip(groups, widths, strict=True))
-        step = _pass(
-            partials, inputs, widths, units, last_reducer if last else None, streams=streams
+        reducer = last_reducer if last else None
+        step = (
+            _streamed(partials, inputs, widths, units, reducer, computes=computes)
+            if computes or large
+            else _at_once(partials, inputs, widths, units, reducer)
         )
         if last:
             return step
-        inputs, streams = _made_by(step), False
+        inputs, computes = _made_by(step), False
         units = tuple(map(grouped_lengths, units, widths))
 
 
-def _pass(
+def _streamed(
+    partials: _Partials,
+    inputs: tuple[Node, ...],
+    lengths: tuple[int, ...],
+    units: tuple[int, ...],
+    last: Reducer | None,
+    *,
+    computes: bool,
+) -> StreamedReduction:
+    return StreamedReduction(
+        operation=partials.operation,
+        reducer=partials.reducer,
+        inputs=inputs,
+        axes=partials.axes,
+        lengths=lengths,
+        units=units,
+        extents=partials.extents,
+        last=last,
+        computes=computes,
+    )
+
+
+def _at_once(
     partials: _Partials,
     inputs: tuple[Node, ...],
     widths: tuple[int, ...],
     units: tuple[int, ...],
-    last_reducer: Reducer | None,
-    *,
-    streams: bool,
-) -> PartialReduction | StreamedReduction:
-    if streams:
-        return StreamedReduction(
-            operation=partials.operation,
-            reducer=partials.reducer,
-            inputs=inputs,
-            axes=partials.axes,
-            lengths=widths,
-            units=units,
-            extents=partials.extents,
-            last=last_reducer,
-        )
+    last: Reducer | None,
+) -> PartialReduction:
     return PartialReduction(
         operation=partials.operation,
-        reducer=last_reducer or partials.reducer,
+        reducer=last or partials.reducer,
         inputs=inputs,
         axes=partials.axes,
         widths=widths,
         units=units,
         extents=partials.extents,
         first=False,
-        last=last_reducer is not None,
+        last=last is not None,
     )
+
+
+def _one_of(inputs: Sequence[Node]) -> int:
+    """Return the size of one partial result."""
+    of = inputs[0]
+    return math.prod(map(min, of.chunks, of.shape)) * sum(each.dtype.itemsize for each in inputs)
 
 
 def _made_by(step: PartialReduction | StreamedReduction) -> tuple[Node, ...]:
@@ -286,8 +306,7 @@ def _widths(
     wanted = split_every or SPLIT_EVERY
     node = inputs[0]
     if most_bytes is not None:
-        one = math.prod(node.chunks) * sum(each.dtype.itemsize for each in inputs)
-        wanted = min(wanted, max(2, most_bytes // max(one, 1)))
+        wanted = min(wanted, max(2, most_bytes // max(_one_of(inputs), 1)))
     widths = [1] * len(axes)
     # Axes of few groups first, so that what they leave is used along the others.
     order = sorted(range(len(widths)), key=lambda k: node.shape[axes[k]])

@@ -29,11 +29,13 @@ MOST_PIECES = 64
 """The most chunks that a task of a reduction takes one after another."""
 
 
+LARGE_BYTES = 1_000_000
+"""Partial results from this size on are merged one after another, not copied side by side and merged at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StreamedReduction:
     """Partial results of neighbouring pieces, merged one after another by a task.
-
-    What makes the partial results is computed piece by piece on the way, where nobody else reads them.
 
     Attributes
     ----------
@@ -45,6 +47,9 @@ class StreamedReduction:
         How many elements of the array that is reduced a piece stands for along each of them, and how many there are.
     last : Reducer or None
         What makes the result, where it is finished here.
+    computes : bool
+        Whether a task computes the partial results of its pieces, where nobody else reads them; else they are stored
+        before, as fewer tasks would compute them.
     merging_bytes : int
         What a task needs for partial results.
     """
@@ -57,6 +62,7 @@ class StreamedReduction:
     units: tuple[int, ...]
     extents: tuple[int, ...]
     last: Reducer | None
+    computes: bool
     shape: Shape = field(init=False)
     chunks: Shape = field(init=False)
     dtype: DType = field(init=False)

@@ -71,7 +71,8 @@ def _computed_by(
 ) -> FusionGroup | None:
     """Return the group in which ``readers`` compute ``producer`` piece by piece; None where they cannot."""
     taken = {_taken(reader.pieces) for reader in readers}
-    if producer.streamed or len(taken) != 1:
+    computes = all(node.computes for reader in readers for node in reader.streamed)
+    if producer.streamed or not computes or len(taken) != 1:
         return None
     (alike,) = taken
     if alike is None or alike[0] != without_last_ones(producer.grid):

@@ -108,7 +108,7 @@ class StreamedKernel:
                 count = merge.count(piece)
                 if held is None:
                     # A copy, as what comes next is merged into it.
-                    found.append((tuple(part.copy() for part in new), count))
+                    found.append((tuple(part.copy(order="K") for part in new), count))
                     continue
                 before, elements = held[number]
                 both = merge.reducer.add(before, new, merge.axes, (elements, count))

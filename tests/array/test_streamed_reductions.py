@@ -298,3 +298,20 @@ async def test_a_resumed_run_takes_the_pieces_of_unfinished_tasks_alone(stored, 
     assert first.read_bytes == stored[1][35:].nbytes
     found = zarr.open_array(str(tmp_path / "out"))[...]
     np.testing.assert_allclose(found, stored[1].mean(axis=0), rtol=1e-6)
+
+
+def test_large_partial_results_are_merged_one_after_another_and_computed_before(rng):
+    data = rng.random((20, 400, 400)).astype(np.float32)
+    x = xp.asarray(data, chunks=(1, 400, 400))
+    made = [
+        xp.mean(x, axis=0),
+        xp.nanvar(x, axis=0),
+        xp.groupby_reduce(x, np.arange(20) % 2, func="max", axis=0, method="map-reduce")[0],
+    ]
+    for lazy in made:
+        taking, others = shapes(lazy)
+        assert [shape[0] for shape in (*others, *taking)][:2] == [20, 3]
+    mean, variance, groups = (run(lazy) for lazy in made)
+    np.testing.assert_allclose(mean, data.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(variance, data.var(axis=0), rtol=1e-4)
+    np.testing.assert_array_equal(groups[..., 1], data[1::2].max(axis=0))
