@@ -42,6 +42,9 @@ from asyncexec.plan.positions import Positions
 type Codes = NDArray[Any]
 
 
+_PARTIALS_HELD = 8
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
     """A reduction to be planned: the array, the codes of its labels, and limits."""
@@ -54,6 +57,13 @@ class _Task:
     function: GroupedFunction
     split_every: int
     limit: int
+    free_bytes: int
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether a task may hold partial results of all groups: what is held, what comes, and copies of them."""
+        one = self.kept * self.groups * self.each
+        return 2 * one <= self.limit or _PARTIALS_HELD * one <= self.free_bytes
 
     @property
     def several(self) -> list[int]:
@@ -105,6 +115,7 @@ def by_known_labels(
     method: str | None,
     split_every: int | None,
     limit: int,
+    free_bytes: int,
 ) -> Node:
     """Return the reduction of ``node`` by the groups of ``codes``, along ``axes``; groups are the last axis.
 
@@ -122,6 +133,7 @@ def by_known_labels(
         function=function,
         split_every=split_every or SPLIT_EVERY,
         limit=limit,
+        free_bytes=free_bytes,
     )
     if function.whole and method in ("map-reduce", "cohorts"):
         raise ValueError(
@@ -169,7 +181,7 @@ def _in_one_chunk(task: _Task, node: Node) -> Node:
 
 def _map_reduce(task: _Task) -> Node:
     each = 2 * task.groups * task.each
-    node = fewer_kept(task.node, task.axes, each, task.limit)
+    node = task.node if task.holds_all else fewer_kept(task.node, task.axes, each, task.limit)
     start = StartGroups(task.function.reducer, task.axes, task.groups)
     return all_merged(task.labelled(node), start, split_every=task.split_every)
 
@@ -239,7 +251,7 @@ def _cheapest(task: _Task, found: Occurrences, best: Arrangement) -> str:
     """Return the method by which the fewest bytes are read and written, not counting one read of the array."""
     costs = {"cohorts": _cost(task, found, best)}
     chunks = len(found.table)
-    if 2 * task.kept * task.groups * task.each <= task.limit:
+    if task.holds_all:
         costs["map-reduce"] = 2.0 * chunks * task.groups * task.each
     if len(task.axes) == 1:
         axis = task.axes[0]
