@@ -61,7 +61,7 @@ class _Task:
 
     @property
     def holds_all(self) -> bool:
-        """Whether a task may hold partial results of all groups: what is held, what comes, and copies of them."""
+        """True if a task may hold partial results of all groups: what is held, what comes, and copies of them."""
         one = self.kept * self.groups * self.each
         return 2 * one <= self.limit or _PARTIALS_HELD * one <= self.free_bytes
 
