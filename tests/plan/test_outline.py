@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import RelationError
 from asyncexec.plan.access import AxisAccess
@@ -105,7 +106,9 @@ def test_closed_forms_stay_closed_and_small_however_many_tasks_there_are(relatio
 
 
 def test_what_arrays_of_very_many_chunks_read_is_kept():
-    plan = xp.mean(xp.ones(90_000, chunks=1).rechunk(3) + 1).to_plan()
+    one_chunk_a_task = ax.Spec(reduction_tasks=10**9)
+    x = xp.ones(90_000, chunks=1, spec=one_chunk_a_task)
+    plan = xp.mean(x.rechunk(3) + 1).to_plan()
     reads = [read.relation for stage in plan.stages for read in stage.reads]
     assert max(relation.producer[0] for relation in reads) >= 30_000
     for relation in reads:
