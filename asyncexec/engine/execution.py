@@ -137,6 +137,7 @@ class Execution(Coroutine[Any, Any, "Result"]):
 
         Cancelling it stops the work, and it is done when that has stopped.
 
+        >>> import asyncio
         >>> async with ax.Engine() as engine:
         ...     execution = engine.start(ax.Plan.map(abs, [-3]))
         ...     done, _ = await asyncio.wait([execution.as_future()])

@@ -15,6 +15,7 @@ from asyncexec.events.records import (
     Event,
     PlanEvent,
     ReadFigures,
+    RunFigures,
     StageFigures,
     TaskEvent,
 )
@@ -95,6 +96,7 @@ def _records(kind: type) -> Callable[[Iterable[Mapping[str, Any]]], tuple[Any, .
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "attempt": lambda data: _record(Attempt, data) if isinstance(data, Mapping) else data,
     "outcome": _outcome,
+    "run": lambda data: _record(RunFigures, data),
     "stages": _records(StageFigures),
     "reads": _records(ReadFigures),
     "shape": tuple,

@@ -27,6 +27,11 @@ class Ground(StrEnum):
 class BackupDecision:
     """A rule's answer for a stage: what gets a backup, and how many at once.
 
+    >>> from asyncexec.straggler import BackupDecision
+    >>> decision = BackupDecision(age_seconds=10.0, copies=2, backups=5)
+    >>> decision.age_seconds, decision.stop_seconds
+    (10.0, inf)
+
     Attributes
     ----------
     ground : Ground

@@ -31,7 +31,7 @@ class StageView:
     ...     metered=False, statistics=DurationStatistics([10.0] * 95),
     ... )
     >>> round(TwoPhase().threshold(view), 1)
-    11.0
+    33.0
 
     Attributes
     ----------

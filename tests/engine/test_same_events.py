@@ -14,6 +14,7 @@ import asyncexec as ax
 from asyncexec.events.reading import event_of
 
 VARIES = {"at", "worker", "started_at", "seconds", "peak_bytes", "executor", "slots", "run_id"}
+VARIES |= {"kills", "avoids", "holds"}  # What an executor is able to.
 VARIES |= {"run_name", "id", "traceback", "execution", "delay_seconds"}
 
 

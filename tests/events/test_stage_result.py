@@ -36,7 +36,7 @@ def test_it_shows_what_users_look_for():
     assert repr(figures) == (
         "StageResult(name='load', operation='map', tasks=4, completed=0, resumed=0, cached=0, attempts=0, retries=0, "
         "backups=0, recomputed=0, failures=2, read_bytes=0, written_bytes=0, kept_bytes=0, spilled_bytes=0, "
-        "moved_bytes=0, projected_bytes=0, peak_bytes=0, busy_seconds=0.0, wall_seconds=2.5)"
+        "moved_bytes=0, projected_bytes=0, peak_bytes=0, busy_seconds=0.0, wall_seconds=2.5, width=1, codecs='')"
     )
 
 

