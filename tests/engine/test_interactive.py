@@ -97,8 +97,13 @@ def test_an_interrupt_reaches_the_call_although_the_loop_has_a_handler_of_its_ow
         release.set()
         assert signal.getsignal(signal.SIGINT) is before
 
-    # The handler of `asyncio.run` would only cancel this coroutine, once it awaits something.
-    asyncio.run(main())
+    # Where the tests run in the background, the shell has had them ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        # The handler of `asyncio.run` would only cancel this coroutine, once it awaits something.
+        asyncio.run(main())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("_in_ipython")
