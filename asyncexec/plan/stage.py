@@ -111,7 +111,11 @@ class ChunkedOutput:
 
 
 class TaskIO(Protocol):
-    """The reading of inputs and writing of outputs of a task of an array stage; made by a workspace, picklable."""
+    """The reading of inputs and writing of outputs of a task of an array stage; made by a workspace, picklable.
+
+    One that keeps memory between tasks may have a method ``begin``, called in a worker's thread before the first task
+    of a batch is measured: what tasks of other stages have left goes then.
+    """
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and how many bytes (not encoded) were read."""

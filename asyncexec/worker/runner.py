@@ -131,6 +131,8 @@ class BatchRunner:
         )
         self._forwarding = None if batch is None else batch.forwarding
         self._saves = program.io is not None
+        if (begin := getattr(program.io, "begin", None)) is not None:
+            begin()
         if program.context is None:
             BATCH.set(batch)
         else:

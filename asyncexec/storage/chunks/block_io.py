@@ -179,6 +179,11 @@ class BlockIO:
             self.announce(after)  # Likely to be the next task, here or on another worker.
         return tuple(inputs), total
 
+    def begin(self) -> None:
+        """Let the memory go that another stage's tasks have left in this thread to be used again."""
+        if BUFFERS.has_user:
+            BUFFERS.end_of_others(self)
+
     def announce(self, index: Index) -> None:
         """Have the system fetch the files that :meth:`load` reads for ``index``, where they are large."""
         if not self._reuses:

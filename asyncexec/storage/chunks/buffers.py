@@ -7,15 +7,31 @@ task's projected memory counts. A block is free when no view of it is left, in w
 
 from __future__ import annotations
 
+import mmap
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 LEAST_BYTES = 2**18
 """Up to this size the allocator uses memory again by itself."""
+
+
+_HUGE_BYTES = 2**22
+
+
+def _mapped(nbytes: int) -> np.ndarray:
+    """Return memory that goes back to the system as soon as it is free; an allocator may keep some."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return np.empty(nbytes, np.uint8)
+    pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if nbytes >= _HUGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # Where the system has none.
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 def _nobody() -> None:
@@ -46,7 +62,7 @@ class _FreeBlocks:
                     return self._blocks.pop(number)
             if self._blocks:
                 self._blocks.pop()
-        return np.empty(nbytes, np.uint8)
+        return _mapped(nbytes)
 
     def close(self) -> None:
         with self._lock:
@@ -60,7 +76,7 @@ class _FreeBlocks:
 
 
 class Buffers(threading.local):
-    """The memory that the calling thread uses again.
+    """The memory that the calling thread uses again; ``has_user`` says whether any may be kept.
 
     >>> from asyncexec.storage.chunks.buffers import Buffers
     >>> class Program: ...
@@ -78,6 +94,7 @@ class Buffers(threading.local):
     """
 
     def __init__(self) -> None:
+        self.has_user = False
         self._user: Callable[[], Any] = _nobody
         self._free: _FreeBlocks | None = None
 
@@ -89,6 +106,15 @@ class Buffers(threading.local):
             self._free.close()
         free = self._free = _FreeBlocks()
         self._user = weakref.ref(user, lambda _: free.close())
+        self.has_user = True
+
+    def end_of_others(self, user: object) -> None:
+        """Let all go that others than ``user`` have left."""
+        if self._user() is user:
+            return
+        if self._free is not None:
+            self._free.close()
+        self._free, self._user, self.has_user = None, _nobody, False
 
     def take(self, nbytes: int) -> np.ndarray:
         """Return ``nbytes`` bytes of any content, which are used again when the last view of them is gone."""

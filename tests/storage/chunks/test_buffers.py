@@ -177,3 +177,12 @@ def test_blocks_come_back_in_whatever_thread_the_last_view_goes():
         thread.join()
     assert buffers.free_bytes == 50 * LEAST_BYTES
     assert module.Buffers().free_bytes == 0
+
+
+def test_a_stage_lets_go_of_what_another_one_has_left_when_it_begins(array):
+    io, another = (BlockIO(sources=(TaskInput(array=array[0], select=rows),)) for _ in range(2))
+    io.load((0,))
+    io.begin()
+    assert BUFFERS.free_bytes
+    another.begin()
+    assert not BUFFERS.free_bytes
