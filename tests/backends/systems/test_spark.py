@@ -211,5 +211,5 @@ async def until(holds):
             await asyncio.sleep(0.02)
 
 
-async def test_workers_of_this_machine_hand_chunks_over_in_memory(tmp_path):
-    await hands_chunks_over_in_memory(tmp_path, "spark", max_workers=2)
+async def test_workers_of_this_machine_hand_chunks_over_in_memory(spark, tmp_path):
+    await hands_chunks_over_in_memory(tmp_path, SparkBackend(session=spark))
