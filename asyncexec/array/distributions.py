@@ -21,6 +21,7 @@ class Distributions:
     def _drawn(
         self, method: str, size: Size, chunks: Any, /, *given: Any, **keywords: Any
     ) -> Array:
+        # RandomArrays has the generator, and draws; here are the distributions' names and parameters alone.
         raise NotImplementedError
 
     def beta(self, a: float, b: float, size: Size = None, *, chunks: ChunksLike = "auto") -> Array:
