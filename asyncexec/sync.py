@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from asyncexec.engine.blocking_calls import refuse_running_loop, run_blocking, run_watched
-from asyncexec.engine.engine import as_plan
+from asyncexec.engine.plannable import as_plan
 from asyncexec.engine.portal import EnginePortal
 from asyncexec.engine.run_options import (
     RunOptions,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.config.checks import flag
-from asyncexec.engine.engine import as_plan
 from asyncexec.engine.executor_choice import executor_for
 from asyncexec.engine.interactive import (
     interruptible,
@@ -16,6 +15,7 @@ from asyncexec.engine.interactive import (
     is_trio_running,
     may_block_loop,
 )
+from asyncexec.engine.plannable import as_plan
 from asyncexec.engine.portal import EnginePortal
 from asyncexec.engine.run_options import check_run_options
 from asyncexec.errors import RunningLoopError

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, Unpack
-from weakref import WeakSet, WeakValueDictionary
-
-import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.checks import amounts
-from asyncexec.engine.backend_life import BackendLife
-from asyncexec.engine.call_threads import CallThreads
+from asyncexec.engine.engine_life import EngineLife
 from asyncexec.engine.engine_parts import EngineParts
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.intermediates import Intermediates
 from asyncexec.engine.machine_memory import budget_bytes
-from asyncexec.engine.own_task import entered, is_running, running_loop, wait_for
+from asyncexec.engine.plannable import as_plan, not_plannable
 from asyncexec.engine.result_stream import outlet_of, stream_values
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import (
@@ -32,23 +26,18 @@ from asyncexec.engine.run_options import (
     check_engine_options,
     policy_options,
 )
-from asyncexec.engine.starts import Starts
-from asyncexec.errors import EngineClosedError, OptionError, UsageError
+from asyncexec.errors import EngineClosedError
 from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent
 from asyncexec.plan.item_stream import claim_items
 from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import AdmissionBudget, check_workers
-from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
     import os
-    from contextlib import AbstractAsyncContextManager
-
-    from anyio.abc import TaskGroup
 
     from asyncexec.artifacts.settings import ArtifactStorage
     from asyncexec.backends.contract import Backend
@@ -57,7 +46,6 @@ if TYPE_CHECKING:
     from asyncexec.engine.result import Result
     from asyncexec.engine.run_options import AnyObserver
     from asyncexec.engine.run_scope import ScopeEntry
-    from asyncexec.engine.stage_values import StageValues
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
     from asyncexec.scheduler.outlet import Outlet
@@ -169,18 +157,9 @@ class Engine:
         )
         self.configuration: Configuration | None = None
         """The configuration that the engine was made of, if it was made of one."""
-        self._attached: Sequence[AbstractAsyncContextManager[Any]] = ()
+        self._life = EngineLife(self._parts)
         self._context: Mapping[str, Any] = {}
         self._numbers = count(1)
-        self._executions: set[Execution] = set()
-        self._failed: WeakSet[Execution] = WeakSet()
-        self._kept: WeakValueDictionary[str, StageValues] = WeakValueDictionary()
-        self._life: asyncio.Task[None] | None = None
-        self._driver: Driver | None = None
-        self._tasks: TaskGroup | None = None
-        self._threads: CallThreads
-        self._starts: Starts
-        self._runs: Starts
 
     @classmethod
     def from_config(
@@ -222,76 +201,16 @@ class Engine:
         configured = configure(source, overrides=overrides, env_file=env_file)
         engine = cls(**configured.arguments, observers=(*observers, *configured.observers))
         engine.configuration = configured.configuration
-        engine._attached = configured.observers
+        engine._life.attached = configured.observers
         engine._context = configured.context
         return engine
 
     async def __aenter__(self) -> Self:
-        if self._life is not None:
-            raise EngineClosedError(
-                "this engine is open already: an engine is entered once, and shared"
-            )
-        self._loop = running_loop()
-        self._closing = asyncio.Event()
-        self._backend_life = BackendLife(self.backend)
-        opened = self._loop.create_future()
-        self._life = life = asyncio.create_task(self._live(opened), name="asyncexec engine")
-        try:
-            await opened
-        except BaseException:
-            life.cancel()
-            self._life = None
-            with suppress(asyncio.CancelledError):
-                await wait_for(life)
-            raise
+        await self._life.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        life, self._life = self._life, None
-        if life is None:
-            raise EngineClosedError("this engine is not open")
-        self._closing.set()
-        await wait_for(life, lambda _: self._backend_life.hurry())
-        if not life.cancelled() and (failure := life.exception()) is not None:
-            raise failure
-
-    async def _live(self, opened: asyncio.Future[None]) -> None:
-        """Own the backend, the driver and the executions, in a task of its own.
-
-        So ``__aenter__`` and ``__aexit__`` may be called from different tasks (fixtures, lifespans), the caller's
-        exceptions are not wrapped in groups, and when the caller is cancelled, executions stop before the backend
-        closes.
-        """
-        try:
-            async with (
-                entered(self._attached),
-                self._backend_life,
-                Driver(self.backend, self._budget) as driver,
-                anyio.create_task_group() as tasks,
-            ):
-                self._driver, self._tasks = driver, tasks
-                self._threads = CallThreads()
-                # Runs that were started by one function, without an await in between, begin in several turns, too.
-                loop = running_loop()
-                self._starts, self._runs = Starts(loop), Starts(loop)
-                if not opened.done():
-                    opened.set_result(None)
-                try:
-                    await self._closing.wait()
-                finally:
-                    self._tasks = None
-                    try:
-                        with anyio.CancelScope(shield=True):
-                            await self._stop_everything()
-                            await self._memory.close()
-                    finally:
-                        for values in tuple(self._kept.values()):
-                            values.close()
-                        self._threads.close()
-        except BaseException as error:
-            if opened.done():
-                raise
-            opened.set_exception(error)
+        await self._life.close()
 
     async def execute(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Result:
         """Run ``plan`` to its end and return its result; cancelling this call stops the work itself.
@@ -321,8 +240,7 @@ class Engine:
         BackendError
             If the backend itself breaks.
         """
-        self._check_open()
-        await self._starts.turn()
+        await self._life.turn()
         return await self.start(plan, **options)
 
     def start(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Execution:
@@ -338,7 +256,7 @@ class Engine:
         (True, [3, 2, 1])
         """
         if not isinstance(plan, Plannable):
-            raise _not_plannable(plan)
+            raise not_plannable(plan)
         return self._begin(plan, options)
 
     def results(
@@ -377,10 +295,10 @@ class Engine:
         """
 
         async def start() -> tuple[Execution, Outlet]:
-            self._check_open()
+            self._life.check_open()
             planned = plan
             if not isinstance(plan, Plan):
-                call = self._threads.lane().call(partial(as_plan, plan))
+                call = self._life.threads.lane().call(partial(as_plan, plan))
                 await call.done.wait()
                 planned = call.result(f"the planning of {type(plan).__name__}")
             narrowed, outlet = outlet_of(as_plan(planned), ordered=ordered, buffer=buffer)
@@ -388,22 +306,10 @@ class Engine:
 
         return stream_values(start)
 
-    def _check_open(self) -> tuple[Driver, TaskGroup]:
-        if self._tasks is None or self._driver is None:
-            raise EngineClosedError(
-                "the engine is not open: use it inside 'async with Engine(...) as engine:'"
-            )
-        if not is_running(self._loop):
-            raise UsageError(
-                "this engine belongs to the event loop in which it was opened, which is not running here: open an "
-                "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
-            )
-        return self._driver, self._tasks
-
     def _begin(
         self, plan: Plan | Plannable, options: RunOptions, outlet: Outlet | None = None
     ) -> Execution:
-        driver, tasks = self._check_open()
+        self._life.check_open()
         policies = self._policies.override(**policy_options(options))
         observers = as_observers(options.get("observers"))
         self._budget.provide(self.backend.capabilities.resources)
@@ -416,10 +322,9 @@ class Engine:
             policies=policies,
             outlet=outlet,
             fanout=Fanout((*self._observers, *observers)),
-            threads=self._threads,
+            threads=self._life.threads,
         )
-        self._executions.add(execution)
-        self._runs.begin(lambda: tasks.start_soon(self._run, execution, driver))
+        self._life.begin(execution)
         return execution
 
     def _made(self, plan: Plan | Plannable, policies: RunPolicies) -> Plan:
@@ -464,68 +369,15 @@ class Engine:
 
         Raises UsageError if each run has its own (:attr:`Execution.cluster_memory`), or the engine is not open.
         """
-        if self._tasks is None:
+        if not self._life.is_open:
             raise EngineClosedError("the engine is not open, and has no cluster memory")
         return self._memory.of_engine
 
     @property
     def is_open(self) -> bool:
         """True inside the ``async with`` block, as long as the backend works."""
-        return self._tasks is not None and self._driver is not None and not self._driver.broken
+        return self._life.works
 
     def __repr__(self) -> str:
-        state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"
+        state = f"{self._life.running} executions running" if self._life.is_open else "closed"
         return f"<Engine on {self.backend.capabilities.name!r}: {state}>"
-
-    async def _run(self, execution: Execution, driver: Driver) -> None:
-        try:
-            await execution.run(driver)
-            if (values := execution.values) is not None:
-                self._kept[execution.name] = values
-        finally:
-            self._executions.discard(execution)
-            # Not kept: one that nobody holds any more has told its failure, and is gone with it.
-            if execution.failed:
-                self._failed.add(execution)
-
-    async def _stop_everything(self) -> None:
-        # All are cancelled first, so that they stop at the same time.
-        running = tuple(self._executions)
-        for execution in running:
-            execution.cancel()
-        cancellation: asyncio.CancelledError | None = None
-        for execution in running:
-            try:
-                await execution.stopped()
-            except asyncio.CancelledError as error:
-                cancellation = cancellation or error
-        for execution in tuple(self._failed):
-            execution.report_unawaited()
-        if cancellation is not None:
-            raise cancellation
-
-
-def as_plan(plan: Plan | Plannable) -> Plan:
-    """Return the plan of what is to be executed.
-
-    Raises
-    ------
-    OptionError
-        If it is nothing that has one.
-    """
-    if isinstance(plan, Plan):
-        return plan
-    if isinstance(plan, Plannable):
-        planned = plan.to_plan()
-        if isinstance(planned, Plan):
-            return planned
-        raise OptionError(
-            f"to_plan() of {type(plan).__name__} must return a Plan, not {type(planned).__name__}"
-        )
-    raise _not_plannable(plan)
-
-
-def _not_plannable(plan: object) -> OptionError:
-    return OptionError(
-        f"{type(plan).__name__} is nothing to execute: give a Plan, or an object with to_plan() such as an array"
-    )

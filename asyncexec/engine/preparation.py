@@ -6,6 +6,7 @@ not spend more on changing threads than on its tasks.
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
 
 from asyncexec.backends.contract import pickle_kernel
@@ -14,12 +15,12 @@ from asyncexec.engine.stage_values import StageValues
 from asyncexec.errors import SerializationError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
+from asyncexec.scheduler.run_setup import RunSetup
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.scheduler.value_account import ValueAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Context
 
     from asyncexec.backends.contract import Backend, RunScope
     from asyncexec.engine.intermediates import Intermediates
@@ -131,9 +132,9 @@ def prepare(
             plan, execution, backend, policies, stop=stop, intermediates=intermediates
         )
         stop()
-        state = RunState(
-            plan,
-            execution,
+        setup = RunSetup(
+            plan=plan,
+            name=execution,
             policies=policies,
             capabilities=backend.capabilities,
             slots=lambda: backend.slots,
@@ -144,8 +145,9 @@ def prepare(
             journal=kept.journal,
             around=kept.around,
             scope=scope,
-            context=context,
+            context=Context() if context is None else context,
         )
+        state = RunState(setup)
         if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)
     except BaseException:

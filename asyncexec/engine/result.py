@@ -152,7 +152,7 @@ def result_of(
         execution=run.name,
         executor=executor,
         stages=tuple(stage.figures for stage in run.stages),
-        abandoned=run.abandoned,
+        abandoned=run.status.abandoned,
         wall_seconds=wall_seconds,
         slow_workers=dict(run.slow_workers.found),
         notes=notes,

@@ -269,8 +269,7 @@ class RunSteps:
         if self._outlet is not None and self._driver is not None:
             self.value_store = prepared.state.values
             self._outlet.wake = partial(self._driver.wake, handle)
-            prepared.state.values.hand_over(self._outlet.position)
-            run.sender.outlet = self._outlet
+            run.hand_over_to(self._outlet)
         return handle
 
     def _prepare(self) -> None:

@@ -193,7 +193,7 @@ class Dispatch:
         for handle in self._handles.values():
             handle.run.stop(error)
             handle.run.abandon_all(now)
-            handle.run.unwanted.clear()  # There is no backend to cancel them at.
+            handle.run.status.unwanted.clear()  # There is no backend to cancel them at.
             self._touch(handle)
         self.advance(now)
 
@@ -225,25 +225,25 @@ class Dispatch:
 
     def _settle(self, handle: RunHandle, now: float, slots: int) -> None:
         """Do what follows from a change of a run, but for sending."""
-        run = handle.run
-        if run.late.due and not run.stopping:
+        run, status = handle.run, handle.run.status
+        if run.late.due and not status.stopping:
             self._size(handle, run.take_sizing())
-        if run.growth.groups and not run.stopping:
+        if run.growth.groups and not status.stopping:
             run.growth.wake(slots)
-        if run.unwanted:
+        if status.unwanted:
             self._cancel(handle, now)
-        if run.stopping and not run.finished:
+        if status.stopping and not run.finished:
             self._watch_drain(handle, now)
         elif run.stalled:
             run.stop(
                 StalledError(
-                    f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
+                    f"plan {run.plan.name!r}: {status.left} tasks are left and none can be started"
                 )
             )
-        if run.event_buffer.events or run.notes:
-            stopping = run.stopping
+        if run.event_buffer.events or run.event_buffer.notes:
+            stopping = status.stopping
             handle.pass_on()
-            if run.stopping and not stopping:  # by an observer
+            if status.stopping and not stopping:  # by an observer
                 self._touch(handle)
         self._undated[handle.number] = handle
         if run.running:
@@ -290,7 +290,7 @@ class Dispatch:
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
             due = handle.guarded(handle.run.next_deadline, now)
             due = (
-                now if handle.run.stopping and handle.drain_by is None else due
+                now if handle.run.status.stopping and handle.drain_by is None else due
             )  # It has just failed.
             times = (due, handle.drain_by, pause_ends)
             self._deadlines.set(number, min([at for at in times if at is not None]))
@@ -366,7 +366,7 @@ class Dispatch:
         else:
             # What it waits for of its own, a report or a time, has it offered again.
             sender = run.sender
-            waits: Collection[Wait] = () if run.stopping else sender.waits
+            waits: Collection[Wait] = () if run.status.stopping else sender.waits
             self._order.park(number, waits, priority=run.priority, in_flight=sender.in_flight)
         return batch is not None
 
@@ -377,7 +377,7 @@ class Dispatch:
     def _cancel(self, handle: RunHandle, now: float) -> None:
         """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
         run = handle.run
-        unwanted, run.unwanted = run.unwanted, []
+        unwanted, run.status.unwanted = run.status.unwanted, []
         # What the backend has not taken yet has certainly not run, so its outcome is known at once.
         withdrawn = self._withdraw(unwanted)
         taken = [attempt for attempt in unwanted if attempt not in withdrawn]

@@ -42,12 +42,15 @@ class EventBuffer:
     ----------
     events : list
         In order; the dispatch takes them out.
+    notes : list of Note
+        What tasks and workers have said, for the driver's logging; the dispatch takes them out, too.
     watched : bool
         Whether there is any observer.
     """
 
     def __init__(self, execution: str, *, epoch: float, watched: bool) -> None:
         self.events: list[AnyEvent] = []
+        self.notes: list[Note] = []
         self.watched = watched
         self._execution = execution
         self._epoch = epoch
@@ -73,7 +76,8 @@ class EventBuffer:
     # These are rare.
 
     def noted(self, attempt: AttemptRecord | None, note: Note, now: float) -> None:
-        """Add the event of a note; one that comes after the end of its attempt says itself whose it is."""
+        """Add a note and its event; one that comes after the end of its attempt says itself whose it is."""
+        self.notes.append(note)
         if not self.watched or note.attempt == NO_ATTEMPT:
             return
         execution, at = self._execution, self._epoch + now

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.missing import failed
 from asyncexec.events.outcome import Status
-from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
+from asyncexec.policies.circuit import COUNTED, State
 from asyncexec.policies.classification import FailureKind
 from asyncexec.scheduler.failures import (
     FailDecision,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from asyncexec.errors import TaskError
     from asyncexec.events.missing import MissingValue
     from asyncexec.events.outcome import ErrorInfo, Outcome
+    from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.event_buffer import EventBuffer
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import AttemptRecord, StageState, TaskRecord
@@ -43,6 +44,7 @@ class Retries:
     ----------
     state : RunState
     event_buffer : EventBuffer
+    circuit : CircuitBreaker
     keep : callable
         Completes a task that has failed for good with that as its value (``on_failure="keep"``).
     seed : int, optional
@@ -59,11 +61,12 @@ class Retries:
         self,
         state: RunState,
         event_buffer: EventBuffer,
+        circuit: CircuitBreaker,
         *,
         keep: Callable[[StageState, int, MissingValue, float], None],
         seed: int | None,
     ) -> None:
-        self.circuit = CircuitBreaker()
+        self.circuit = circuit
         self.budget = RetryBudget(state.plan.name, state.stages)
         self._plan = state.plan.name
         self._event_buffer = event_buffer

@@ -79,7 +79,7 @@ class RunHandle:
 
     def fail(self, error: BaseException) -> bool:
         """End the run, as something in it has raised; return False if it had been stopped before."""
-        if self.run.stopping:
+        if self.run.status.stopping:
             return False
         self.run.stop(run_failed(self.run.name, self.run.plan.name, error))
         return True
@@ -102,13 +102,14 @@ class RunHandle:
     def pass_on(self) -> None:
         """Pass the run's notes to the driver's logging, and its events to observers; one of these may stop the run."""
         run = self.run
-        notes, run.notes = run.notes, []
+        buffer = run.event_buffer
+        notes, buffer.notes = buffer.notes, []
         if notes and self.log is not None:
             self.log(notes)
-        events, run.event_buffer.events = run.event_buffer.events, []
+        events, buffer.events = buffer.events, []
         if events:
             self.fanout.send(events)
-            if self.fanout.failure is not None and run.error is None:
+            if self.fanout.failure is not None and run.status.error is None:
                 run.stop(observer_failed(run.name, self.fanout.failure))
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import Context
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import RunScope
 from asyncexec.events.missing import MissingValue
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
@@ -20,23 +18,13 @@ from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.result_store import ResultStore, TaskJournal
 from asyncexec.scheduler.stage import StageState
 from asyncexec.scheduler.stage_maker import StageMaker
-from asyncexec.straggler.duration_history import DurationHistory
 from asyncexec.straggler.slow_workers import SlowWorkers
 from asyncexec.straggler.worker_starts import WorkerStarts
 from asyncexec.worker.values import LargeValues
 
 if TYPE_CHECKING:
-    from asyncexec.backends.contract import Capabilities
-    from asyncexec.plan.plan import Plan
-    from asyncexec.plan.stage import Kernel, Stage
-    from asyncexec.plan.workspace import OpenWorkspace
-    from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.scheduler.value_account import ValueAccount
-    from asyncexec.worker.values import ValueStore
-
-
-def _nothing(stage: Stage) -> None:  # noqa: ARG001 - the form of every `around`
-    return None
+    from asyncexec.plan.stage import Stage
+    from asyncexec.scheduler.run_setup import RunSetup
 
 
 class RunState:
@@ -44,70 +32,32 @@ class RunState:
 
     Parameters
     ----------
-    plan : Plan
-    name : str
-        The execution's name; program keys begin with it.
-    policies : RunPolicies
-    capabilities : Capabilities
-        Of the backend.
-    slots : callable
-        Returns the number of batches that the backend runs at once, now.
-    workspace : OpenWorkspace, optional
-        The workspace of the chunks, for plans that have any.
-    history : DurationHistory, optional
-        The durations of tasks in earlier runs.
-    value_store : ValueStore, optional
-        The store of large values, where any are kept.
-    value_account : ValueAccount, optional
-        The account of all values that the engine keeps there.
-    journal : TaskJournal, optional
-        The journal of completed tasks of value stages, for a run that may be resumed.
-    around : callable, optional
-        ``around(stage)`` returns what is put around the stage's kernel on workers; see ``StageProgram``.
-    scope : RunScope, optional
-        The data of the run that tasks can ask for.
-    context : Context, optional
-        The context variables of whoever started the run.
+    setup : RunSetup
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        name: str,
-        *,
-        policies: RunPolicies,
-        capabilities: Capabilities,
-        slots: Callable[[], int],
-        workspace: OpenWorkspace | None = None,
-        history: DurationHistory | None = None,
-        value_store: ValueStore | None = None,
-        value_account: ValueAccount | None = None,
-        scope: RunScope | None = None,
-        context: Context | None = None,
-        journal: TaskJournal | None = None,
-        around: Callable[[Stage], Callable[[Kernel], Kernel] | None] = _nothing,
-    ) -> None:
+    def __init__(self, setup: RunSetup) -> None:
+        plan, policies, workspace = setup.plan, setup.policies, setup.workspace
         self.plan = plan
         self.worker_starts = WorkerStarts()
         self.slow_workers = SlowWorkers(self.worker_starts.hosts)
         self.policies = policies
-        self.slots = slots
-        self._capabilities = capabilities
+        self.slots = setup.slots
+        self._capabilities = setup.capabilities
         self._workspace = workspace
-        self.journal = journal
+        self.journal = journal = setup.journal
         self._passing: set[tuple[int, int]] = set()
         large_values = None
-        if value_store is not None and (policies.value_threshold or journal is not None):
+        if setup.value_store is not None and (policies.value_threshold or journal is not None):
             # Where tasks are noted with their values, workers pickle all of them.
             threshold = policies.value_threshold or sys.maxsize
-            large_values = LargeValues(value_store, threshold)
+            large_values = LargeValues(setup.value_store, threshold)
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
         self.values = ResultStore(
             plan.stages,
             plan.returns,
-            value_store,
+            setup.value_store,
             kept=plan.keeps,
-            account=value_account,
+            account=setup.value_account,
             journal=journal,
         )
         self._graph = graph_of(plan, barriers=policies.barriers)
@@ -117,20 +67,11 @@ class RunState:
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
         self._maker = StageMaker(
-            plan,
-            name,
-            policies=policies,
-            capabilities=capabilities,
-            slots=slots,
-            workspace=workspace,
-            history=DurationHistory() if history is None else history,
+            setup,
             starts=self.worker_starts,
             slow_workers=self.slow_workers,
             values=self.values,
             large_values=large_values,
-            scope=scope or RunScope(execution=name, plan=plan.name),
-            context=context or Context(),
-            around=around,
         )
         self.stages = self._maker.make(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncexec.backends.contract import StageProgram
+from asyncexec.backends.contract import RunScope, StageProgram
 from asyncexec.scheduler.batching import batch_size
 from asyncexec.scheduler.overlap import overlap_width, slot_bytes
 from asyncexec.scheduler.reference_counts import ReferenceCounts
@@ -17,19 +17,16 @@ from asyncexec.straggler.off import Off
 from asyncexec.straggler.task_sizes import sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextvars import Context
+    from collections.abc import Mapping, Sequence
 
-    from asyncexec.backends.contract import Capabilities, RunScope
     from asyncexec.events.stage_result import StageResult
-    from asyncexec.plan.plan import Plan
-    from asyncexec.plan.stage import Kernel, Stage, TaskIO
-    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.plan.stage import Stage, TaskIO
     from asyncexec.scheduler.graph import Edge, Graph
     from asyncexec.scheduler.readiness import Readiness
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.straggler.duration_history import DurationHistory, KindHistory
+    from asyncexec.scheduler.run_setup import RunSetup
+    from asyncexec.straggler.duration_history import KindHistory
     from asyncexec.straggler.slow_workers import SlowWorkers
     from asyncexec.straggler.worker_starts import WorkerStarts
     from asyncexec.worker.values import LargeValues
@@ -40,62 +37,30 @@ class StageMaker:
 
     Parameters
     ----------
-    plan : Plan
-    name : str
-        The execution's name; program keys begin with it.
-    policies : RunPolicies
-    capabilities : Capabilities
-        Of the backend.
-    slots : callable
-        Returns the number of batches that the backend runs at once, now.
-    workspace : OpenWorkspace or None
-    history : DurationHistory
-        The durations of tasks in earlier runs.
+    setup : RunSetup
+        Of the run.
     starts : WorkerStarts
     slow_workers : SlowWorkers
     values : ResultStore
     large_values : LargeValues or None
-    scope : RunScope
-        The data of the run that tasks can ask for.
-    context : Context
-        The context variables of whoever started the run.
-    around : callable
-        ``around(stage)`` returns what is put around the stage's kernel on workers; see ``StageProgram``.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        name: str,
+        setup: RunSetup,
         *,
-        policies: RunPolicies,
-        capabilities: Capabilities,
-        slots: Callable[[], int],
-        workspace: OpenWorkspace | None,
-        history: DurationHistory,
         starts: WorkerStarts,
         slow_workers: SlowWorkers,
         values: ResultStore,
         large_values: LargeValues | None,
-        scope: RunScope,
-        context: Context,
-        around: Callable[[Stage], Callable[[Kernel], Kernel] | None],
     ) -> None:
-        self._plan = plan.name
-        self._wanted_values = {*plan.returns, *plan.keeps}
-        self._name = name
-        self._policies = policies
-        self._capabilities = capabilities
-        self._slots = slots
-        self._workspace = workspace
-        self._history = history
+        self._setup = setup
+        self._scope = setup.scope or RunScope(execution=setup.name, plan=setup.plan.name)
+        self._wanted_values = {*setup.plan.returns, *setup.plan.keeps}
         self._starts = starts
         self._slow_workers = slow_workers
         self._values = values
         self._large_values = large_values
-        self._scope = scope
-        self._context = context
-        self._around = around
 
     def make(
         self,
@@ -105,7 +70,7 @@ class StageMaker:
         done: Mapping[int, Sequence[range]] | Sequence[Sequence[range]],
     ) -> list[StageState]:
         """Return the states of ``stages``, which are given by position, with the tasks ``done`` by an earlier run."""
-        slots = self._slots()
+        slots = self._setup.slots()
         return [
             self._made(at, stage, graph, readiness, resumed=sum(map(len, done[at])), slots=slots)
             for at, stage in stages.items()
@@ -121,15 +86,15 @@ class StageMaker:
         resumed: int,
         slots: int,
     ) -> StageState:
-        capabilities = self._capabilities
+        capabilities = self._setup.capabilities
         # Storage does not know a late stage before it has its size.
-        stored = None if stage.is_late else self._workspace
+        stored = None if stage.is_late else self._setup.workspace
         io = None if stored is None else stored.io(stage)
         width = 1 if io is None else overlap_width(stage, io, capabilities, slots)
         program = self._program(stage, io, width)
         figures = first_figures(stage, io, width=width, resumed=resumed)
-        policies = self._policies.for_stage(stage)
-        history = self._history.of(stage)
+        policies = self._setup.policies.for_stage(stage)
+        history = self._setup.history.of(stage)
         return StageState(
             position=position,
             depth=graph.depths[position],
@@ -154,8 +119,8 @@ class StageMaker:
     def _program(self, stage: Stage, io: TaskIO | None, width: int) -> StageProgram:
         memory = stage.memory
         return StageProgram(
-            key=f"{self._name}/{stage.name}",
-            plan=self._plan,
+            key=f"{self._setup.name}/{stage.name}",
+            plan=self._setup.plan.name,
             stage=stage.name,
             kernel=stage.kernel,
             shape=stage.shape,
@@ -163,16 +128,18 @@ class StageMaker:
             memory_bytes=memory.allowed_bytes or slot_bytes(memory, width) or None,
             resources=stage.resources,
             scope=self._scope,
-            context=self._context,
+            context=self._setup.context,
             values=self._large_values if stage.holds_values else None,
-            concurrency=width if width > 1 else stage.concurrency or self._capabilities.concurrency,
+            concurrency=width
+            if width > 1
+            else stage.concurrency or self._setup.capabilities.concurrency,
             overlaps=width > 1,
-            around=self._around(stage),
+            around=self._setup.around(stage),
         )
 
     def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
         """Return counts for a stage whose outputs are to be freed after they have been read, and None for others."""
-        workspace = self._workspace
+        workspace = self._setup.workspace
         if not outputs or (stage.late is not None and not stage.late.grows):
             return None
         if stage.holds_values:
@@ -197,8 +164,8 @@ class StageMaker:
             like=history.copies,
             sizes=None if program.io is None else sizes_of(program.io, program.shape),
             starts=self._starts,
-            slots=self._slots,
-            kills=self._capabilities.kills,
-            metered=self._capabilities.metered,
+            slots=self._setup.slots,
+            kills=self._setup.capabilities.kills,
+            metered=self._setup.capabilities.metered,
             attempts=policies.retry.attempts,
         )

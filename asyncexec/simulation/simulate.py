@@ -23,6 +23,7 @@ from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.scheduler.run_policies import RunPolicies
+from asyncexec.scheduler.run_setup import RunSetup
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
@@ -175,13 +176,14 @@ def _run_of(
         metered=backend.cluster.metered,
     )
     # Without outputs to return: a simulation has no values to keep.
-    state = RunState(
-        Plan(plan.stages, plan.name, ()),
-        "simulation",
+    setup = RunSetup(
+        plan=Plan(plan.stages, plan.name, ()),
+        name="simulation",
         policies=policies,
         capabilities=capabilities,
         slots=backend.slots,
     )
+    state = RunState(setup)
     return Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
 
 

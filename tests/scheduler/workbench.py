@@ -12,6 +12,7 @@ from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
+from asyncexec.scheduler.run_setup import RunSetup
 from asyncexec.scheduler.run_state import RunState
 
 TRANSIENT = ErrorInfo("builtins.ConnectionError", ("builtins.OSError",), "reset")
@@ -59,16 +60,16 @@ class Workbench:
         )
         self.slots = slots
         self.budget = budget or AdmissionBudget()
-        state = RunState(
-            plan,
-            "run",
+        setup = RunSetup(
+            plan=plan,
+            name="run",
             policies=settings,
             capabilities=self.capabilities,
             slots=lambda: self.slots,
             value_store=value_store,
             value_account=self.budget.values,
         )
-        self.state = state
+        self.state = state = RunState(setup)
         self.run = Run("run", state, self.budget, self.capabilities, ids=count(1), seed=0)
         self.now = 0.0
         self.jobs: dict[int, tuple[str, int]] = {}
@@ -119,7 +120,7 @@ class Workbench:
 
     def cancelled(self) -> list[int]:
         """Take the attempts that the run wants cancelled."""
-        unwanted, self.run.unwanted = self.run.unwanted, []
+        unwanted, self.run.status.unwanted = self.run.status.unwanted, []
         return unwanted
 
     def finish(self) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from typing import NamedTuple
 
@@ -89,6 +88,8 @@ class Page:
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("asyncexec")
         else:
+            import tempfile  # Dear for a worker, which only opens pages.
+
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         os.ftruncate(descriptor, _PAGE_BYTES)
