@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from asyncexec.errors import OptionError
 from asyncexec.storage.places.options import StorageOptions, shown
-from asyncexec.storage.places.urls import join, normal_url, object_url, schemes
+from asyncexec.storage.places.urls import join, normal_url, object_url, schemes, with_slashes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +144,7 @@ def locate(
         url = os.fspath(place)
         if not url:
             raise OptionError("an empty string is no place for an array: give a path or a URL")
+        url = with_slashes(url)
         found = _of_url(url, options) if "://" in url else _of_path(url, options)
     else:
         found = _in_store(place, options)
@@ -154,7 +155,8 @@ def locate(
 
 
 def _of_path(path: str, options: StorageOptions) -> Location:
-    absolute = os.path.abspath(path)  # noqa: PTH100 - as text
+    # As xarray and fsspec have it: a folder whose name is ~ is ./~
+    absolute = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as text
     return Location(absolute, options, spelt="" if absolute == path else path)
 
 

@@ -44,6 +44,7 @@ EXTRAS = {
     "gcs": "gcs",
     "az": "azure",
     "azure": "azure",
+    "adl": "azure",
     "abfs": "azure",
     "abfss": "azure",
 }

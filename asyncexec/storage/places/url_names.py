@@ -15,6 +15,7 @@ OBJECTS = "objects://"
 
 _PREFIXES = ("google_", "azure_storage_", "azure_", "aws_")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0)(?=:|\Z)")
+_ROOT_DOT = re.compile(r"(?<=[a-z])\.(?=:|\Z)")
 _AMAZON = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack|accelerate|fips|[a-z0-9-]+))*\.amazonaws\.com(?P<china>\.cn)?\Z"
 )
@@ -35,7 +36,9 @@ def url_name(url: str, options: Mapping[str, Any]) -> str:
     first, chained, rest = url.rpartition("::")
     if chained:
         return _chain_name(first, rest, options)
-    scheme, _, path = url.partition("://")
+    scheme, found, path = url.partition("://")
+    if not found:  # The last link of a chain may be a path.
+        return os.path.realpath(url)
     scheme = scheme.lower()
     if scheme in ("http", "https"):
         return web_name(url)
@@ -66,6 +69,8 @@ def bucket_name(family: str, bucket: str, options: Mapping[str, Any]) -> str:
         endpoint = f"https://s3.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
     server = server_name(endpoint)
     # Where the bucket is part of the server's name, the endpoint has it.
+    if server.startswith(f"{OBJECTS}s3.amazonaws.com") and server.endswith(f"/{bucket}"):
+        return server
     if server.startswith(f"{OBJECTS}{bucket}."):
         server = f"{OBJECTS}{server.removeprefix(f'{OBJECTS}{bucket}.')}"
     return inside(server, bucket)
@@ -76,6 +81,7 @@ def server_name(endpoint: str) -> str:
     scheme, found, rest = endpoint.partition("://")
     host, _, path = (rest if found else endpoint).partition("/")
     host = host.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), "\0"))
+    host = _ROOT_DOT.sub("", host)
     amazon = _AMAZON.fullmatch(host)
     if amazon is not None:
         root = f"{OBJECTS}s3.amazonaws.com{amazon['china'] or ''}"

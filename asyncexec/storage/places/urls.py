@@ -19,6 +19,7 @@ FAMILIES = {
     "gcs": "gs",
     "az": "az",
     "azure": "az",
+    "adl": "az",
     "abfs": "az",
     "abfss": "az",
 }
@@ -30,6 +31,11 @@ _SIGNED = re.compile(
     r"|(?:[\w.-]*(?:token|secret|password|passwd|credential|api[_-]?key)))=",
     re.IGNORECASE,
 )
+_ONE_SLASH = re.compile(
+    rf"(?:.*::)?(?P<scheme>{'|'.join(FAMILIES)}|memory|https?|s?ftp|hdfs|github|zip|dir):/(?!/)",
+    re.IGNORECASE,
+)
+_FILE_PATH = re.compile(r"file:(?=/(?!/))", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -118,6 +124,24 @@ def normal_url(url: str) -> str:
     if scheme in _QUERIED:
         return _web_url(scheme, rest)
     return f"{scheme}://{rest}" if "::" not in scheme else url
+
+
+def with_slashes(url: str) -> str:
+    """Return ``url``, of which ``file:/path`` (as some programs write it) is a URL, too.
+
+    Raises
+    ------
+    OptionError
+        If it is a URL that has lost a slash, which would be taken for a path on this machine.
+    """
+    lost = _ONE_SLASH.match(url)
+    if lost is not None:
+        scheme = lost["scheme"]
+        raise OptionError(
+            f"'{scheme}:/' with one slash is no beginning of a URL: write '{scheme}://', and give URLs as text, "
+            f"because pathlib.Path leaves out one slash"
+        )
+    return _FILE_PATH.sub("file://", url, count=1) if _FILE_PATH.match(url) else url
 
 
 def join(url: str, name: str) -> str:

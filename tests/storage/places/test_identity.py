@@ -1,6 +1,7 @@
 """One place has one name, however it is spelt."""
 
 import os
+from pathlib import Path
 
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
@@ -8,6 +9,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, ObjectStore
 
+from asyncexec.errors import OptionError
 from asyncexec.storage import locate
 from asyncexec.storage.places.identity import contains, identity, overlaps
 
@@ -75,6 +77,11 @@ def test_other_places_have_other_names(one, other):
         ("abfss://box@acc.dfs.core.windows.net/a", "https://acc.blob.core.windows.net/box/a"),
         ("memory://a/b", "MEMORY://a//b/"),
         ("http://HOST:80/a", "http://host/a"),
+        ("http://host.:8000/a", "http://host:8000/a"),
+        ("adl://box/a", "az://box/a"),
+        ("file:/tmp/x", "/tmp/x"),
+        ("zip://a::/tmp/x.zip", "zip://a::file:///tmp/x.zip"),
+        ("~/x", str(Path("~/x").expanduser())),
         ("file:///tmp/a%20b", "/tmp/a b"),
         ("file:///tmp/run#1/x?y", "/tmp/run#1/x?y"),
         ("local:///tmp/x", "file://localhost/tmp/x"),
@@ -98,6 +105,17 @@ def test_a_bucket_in_the_name_of_the_server_is_not_another_one():
     assert named("s3://bucket/a", options) == named(
         "s3://bucket/a", {"endpoint": "http://minio.lan:9000"}
     )
+
+
+def test_a_bucket_in_the_name_of_amazons_server_is_not_another_one():
+    options = {"endpoint": "https://bucket.s3.eu-west-1.amazonaws.com"}
+    assert named("s3://bucket/a", options) == named("s3://bucket/a")
+
+
+@pytest.mark.parametrize("url", ["s3:/bucket/x", "GS:/b/x", "simplecache::s3:/b/x", "https:/h/x"])
+def test_a_url_that_has_lost_a_slash_is_no_path(url):
+    with pytest.raises(OptionError, match="leaves out one slash"):
+        locate(Path(url))
 
 
 def test_stores_of_obstore_have_the_names_of_their_urls(tmp_path):
