@@ -5,8 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.places.stamps import STAGED, stamp_of
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from asyncexec.storage.places.stamps import Stamp
+
+_DOCUMENTS = ("zarr.json", ".zarray", STAGED)
 
 
 class Verdict(Enum):
@@ -50,3 +56,20 @@ def verdict(found: str, generation: str, stamp: Stamp | None) -> Verdict:
         return Verdict.LOST
     earlier = found.rpartition("-")[2] < generation.rpartition("-")[2]
     return Verdict.LATE if earlier else Verdict.LOST
+
+
+async def stamp_by(
+    document: Callable[[str], Awaitable[bytes | None]], generation: str
+) -> Stamp | None:
+    """Return the stamp of ``generation``, if it is on the array or on what is to replace that; else the array's.
+
+    ``document`` returns the object at the array's place with a name.
+    """
+    stamp = None
+    for name in _DOCUMENTS:
+        data = await document(name)
+        if data is not None:
+            stamp = stamp_of({"zarr.json": data}) or stamp_of({".zarray": data}) or stamp
+            if owns(stamp, generation):
+                break
+    return stamp

@@ -2,7 +2,8 @@
 
 A chunk is created where there is none, with its run's generation as an attribute: one request. Where there is one
 already, it is looked at. A late attempt of another run can thus write only where nothing is yet, and the run whose
-array it is replaces that, as it was seen. Stores that know no such conditions, or no attributes, are written plainly.
+array it is replaces that, as it was seen. In stores that know no such conditions, or no attributes, a chunk is looked
+for first, and the stamp on the array says whose one is that is there.
 """
 
 from __future__ import annotations
@@ -12,24 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-from asyncexec.storage.chunks.generations import Verdict, is_own, owns, verdict
+from asyncexec.storage.chunks.generations import Verdict, is_own, owns, stamp_by, verdict
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.obstore_objects import (
     forget_conditions,
     is_unconditional,
     keeps_attributes,
 )
-from asyncexec.storage.places.stamps import STAGED, Stamp, stamp_of
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.object_requests import FetchedChunk, Requests
+    from asyncexec.storage.places.stamps import Stamp
 
 _log = logging.getLogger(__name__)
 
 _TRIES = 8
 """How often a chunk that changes all the time is looked at before it is given up."""
-_DOCUMENTS = ("zarr.json", ".zarray", STAGED)
 
 
 class ObjectWrites:
@@ -53,16 +53,19 @@ class ObjectWrites:
         Exception
             As the store has it.
         """
-        if not self._generation or not keeps_attributes(self._client):
+        if not self._generation:
             await requests.put(key, data)
             return
-        try:
-            await self._put_as_own(requests, key, data)
-        except Exception as error:
-            if not is_unconditional(error):
-                raise
-            forget_conditions(self._client)
-            await requests.put(key, data)
+        if keeps_attributes(self._client):
+            try:
+                await self._put_as_own(requests, key, data)
+            except Exception as error:
+                if not is_unconditional(error):
+                    raise
+                forget_conditions(self._client)
+            else:
+                return
+        await self._put_looking_first(requests, key, data)
 
     async def _put_as_own(self, requests: Requests, key: str, data: Any) -> None:
         mode = "create"
@@ -84,6 +87,14 @@ class ObjectWrites:
                 return
             mode = found.version
         raise replaced(self._location)
+
+    async def _put_looking_first(self, requests: Requests, key: str, data: Any) -> None:
+        """Write the chunk to a store that can neither refuse nor say whose one is that is there."""
+        if not self._is_private and await self._found(requests, key) is not None:
+            stamp = await self._stamp(requests)
+            if not owns(stamp, self._generation):
+                raise replaced(self._location)
+        await requests.put(key, data)
 
     async def _found(self, requests: Requests, key: str) -> FetchedChunk | None:
         try:
@@ -111,13 +122,8 @@ class ObjectWrites:
         return bytes(found.data) == bytes(data)
 
     async def _stamp(self, requests: Requests) -> Stamp | None:
-        """Return this run's stamp, if it is on the array or on what is to replace that; else the array's."""
-        stamp = None
-        for name in _DOCUMENTS:
+        async def document(name: str) -> bytes | None:
             found = await self._found(requests, f"{self._prefix}{name}")
-            if found is not None:
-                data = bytes(found.data)
-                stamp = stamp_of({"zarr.json": data}) or stamp_of({".zarray": data}) or stamp
-                if owns(stamp, self._generation):
-                    break
-        return stamp
+            return None if found is None else bytes(found.data)
+
+        return await stamp_by(document, self._generation)

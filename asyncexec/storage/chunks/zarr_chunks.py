@@ -23,6 +23,7 @@ from asyncexec.plan.lengths import block_start
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.chunks.fenced_store import FencedStore
 from asyncexec.storage.chunks.still_there import StillThere
+from asyncexec.storage.chunks.store_writes import OwnWrites, StoreWrites
 from asyncexec.storage.places.array_documents import array_metadata
 from asyncexec.storage.places.errors import (
     cause,
@@ -144,12 +145,16 @@ class ZarrChunks:
         if ref.generation and ref.location.local_path is not None:
             return StorePath(FencedStore(ref), "")
         place = open_place(ref.location, read_only=ref.location.read_only)
-        client = client_of(place.store) if ref.generation else None
-        if client is None:
+        if not ref.generation:
             return place
-        from asyncexec.storage.chunks.generation_store import GenerationStore  # noqa: PLC0415 - brings obstore, which is optional
+        client = client_of(place.store)
+        if client is None:
+            # In a run's own directory nobody else writes.
+            own = place.store if ref.checksum else _own_writes(ref, place)
+            return StorePath(own, place.path)
+        from asyncexec.storage.chunks.generation_store import generation_store  # noqa: PLC0415 - brings obstore, which is optional
 
-        return StorePath(GenerationStore(place.store, ref, client, place.path), place.path)
+        return StorePath(generation_store(place.store, ref, client, place.path), place.path)
 
     async def _unread(self, error: Exception, region: Region) -> AsyncexecError:
         """Return the error for a region that cannot be read: Zarr does not say which of its units is to blame."""
@@ -193,6 +198,10 @@ class ZarrChunks:
     def _region(self, unit: Index) -> tuple[slice, ...]:
         along = zip(unit, self._ref.unit, self._ref.shape, strict=True)
         return tuple([slice(block_start(u, i), min(block_start(u, i + 1), n)) for i, u, n in along])
+
+
+def _own_writes(ref: StoredArray, place: StorePath) -> OwnWrites:
+    return OwnWrites(place.store, StoreWrites(ref, place.store, place.path))
 
 
 def _is_damage(error: Exception) -> bool:

@@ -55,7 +55,7 @@ def known_name(store: Store) -> str | None:
         ZipStore,
     )
 
-    inner = _unwrapped(store)
+    inner = passed_on(store)
     namers: dict[type, Callable[[Any], str | None]] = {
         LocalStore: lambda local: os.path.realpath(local.root),
         MemoryStore: _memory_name,
@@ -95,13 +95,13 @@ def _object_store_name(store: Any) -> str | None:
     return f"memory:{_token(store)}" if kind == "MemoryStore" else None
 
 
-def _unwrapped(store: Store) -> Store | None:
-    """Return the store that Zarr's own wrappers pass everything on to; None inside of others, which may change keys."""
+def passed_on(store: Store) -> Store | None:
+    """Return the store that wrappers of Zarr's and ours pass all on to; None inside of others: they may change keys."""
     from zarr.storage import LoggingStore, WrapperStore  # noqa: PLC0415 - whoever hands a store in has loaded it
 
     while isinstance(store, WrapperStore):
         own = type(store) in (LoggingStore, WrapperStore) or type(store).__module__.startswith(
-            "zarr."
+            ("zarr.", "asyncexec.")
         )
         if not own:
             return None

@@ -15,6 +15,7 @@ from zarr.storage import FsspecStore, ObjectStore, WrapperStore
 from asyncexec.storage.places.held_stores import innermost, is_of_icechunk, protocols
 from asyncexec.storage.places.requests import arequest, try_seconds
 from asyncexec.storage.places.store_clients import endpoint_of, repeats_itself, timed
+from asyncexec.storage.places.store_creation import created
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _UNKNOWN_BYTES = 8 * 1024 * 1024
@@ -125,6 +126,10 @@ class RepeatingStore(WrapperStore[Store]):
 
     async def is_empty(self, prefix: str) -> bool:
         return await Store.is_empty(self, prefix)
+
+    async def created(self, key: str, value: Buffer) -> bool:
+        """Write ``value`` where there is nothing; return whether ``key`` has it now."""
+        return await self._request(lambda: created(self._store, key, value), len(value))
 
     # -- listing
 

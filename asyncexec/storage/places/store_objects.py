@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import cache
@@ -20,22 +19,8 @@ from zarr.storage import FsspecStore, ObjectStore, StorePath
 
 from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.object_records import FetchedObject, ListedObject
+from asyncexec.storage.places.store_creation import created
 from asyncexec.storage.places.urls import join
-
-
-async def _create(place: StorePath, data: bytes) -> None:
-    """Write ``data`` where there is nothing; else, or where somebody else was first, do nothing."""
-    buffer = default_buffer_prototype().buffer.from_bytes(data)
-    store: Any = innermost(place.store)
-    if isinstance(store, FsspecStore):
-        # Zarr looks first and writes then; file systems can do better.
-        with contextlib.suppress(TypeError):  # Of one that knows no modes.
-            with contextlib.suppress(FileExistsError):
-                path = join(store.path, place.path)
-                await store.fs._pipe_file(path, data, mode="create")  # noqa: SLF001 - there is no other
-            return
-    await place.store.set_if_not_exists(place.path, buffer)
-
 
 _VERSION = (
     "size",
@@ -119,8 +104,9 @@ class StoreObjects:
         """
         # Whoever finds its own bytes has won: no two runs write the same ones.
         with _lock_of(f"{self._prefix}{name}"):
-            sync(_create(self._place / name, data))
-            return _version(data) if self.get(name) == data else ""
+            value = default_buffer_prototype().buffer.from_bytes(data)
+            is_there = sync(created(self._place.store, f"{self._prefix}{name}", value))
+            return _version(data) if is_there else ""
 
     def replace(self, name: str, data: bytes, version: str) -> str:
         """Replace the object if it has this version; return its new one, empty if it had not.
