@@ -131,6 +131,8 @@ class OpenArrayWorkspace:
         if io is None or not io.targets or _writes_part(io):
             # Of a part of an array it is not known which run has written its chunks.
             return []
+        if any(self.targets.is_new(target.ref) for target in io.targets):
+            return []
         present = np.ones(stage.shape, np.bool_)
         damaged = np.zeros(stage.shape, np.bool_)
         for target in io.targets:

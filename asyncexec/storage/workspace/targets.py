@@ -211,6 +211,10 @@ class RunTargets:
         """Let go of the places."""
         _release(self._claimed, self._holds, self.stamp)
 
+    def is_new(self, ref: StoredArray) -> bool:
+        """Return whether ``ref``, as the run writes it, is a target that it has made, so that nothing is in it yet."""
+        return any(not t.kept and t.ref.location == ref.location for t in self.all)
+
     def place_of(self, ref: StoredArray) -> Location:
         """Return the place that ``ref``, as the run writes it, is at in the end."""
         return next((t.place for t in self.all if t.ref.location == ref.location), ref.location)
@@ -298,10 +302,9 @@ class RunTargets:
     def _surely_free(self, target: Target) -> bool:
         """Return whether ``target`` is made, or refused, without another look at its place, where nothing was.
 
-        If another run has ended there since, the creation finds its array; and there is nothing else to do then than to
-        refuse this one.
+        If another run has ended there since, the creation finds its array, and this one is refused.
         """
-        return target.bare and not self.stamp.plan and not self.overwrite
+        return target.bare
 
     def _with_damage(self, target: Target, *, resumed: bool) -> Target:
         if resumed:
