@@ -59,9 +59,7 @@ def occurrences(codes: Numbers, axis: int, chunk: int, groups: int) -> Occurrenc
     if length < count * chunk:
         filler = np.full((count * chunk - length, rows.shape[1]), -1, codes.dtype)
         rows = np.concatenate([rows, filler])
-    known = codes[codes >= 0].ravel()
-    members = np.bincount(known.astype(np.int64, copy=False), minlength=groups)
-    return Occurrences(_distinct_of_rows(rows.reshape(count, -1)), groups, members)
+    return Occurrences(_distinct_of_rows(rows.reshape(count, -1)), groups, _sizes_of(codes, groups))
 
 
 def _slabs(rows: int) -> Iterator[slice]:
@@ -77,12 +75,20 @@ def _distinct_of_rows(rows: Numbers) -> Numbers:
     most = max(1, int(counts.max(initial=0)))
     if most == rows.shape[1] and int(counts.min()) == most:
         return ordered
-    table = np.full((len(rows), most), -1, rows.dtype)
-    for slab in _slabs(len(rows)):
-        row, column = np.nonzero(first[slab])
-        place = np.cumsum(first[slab], axis=1)[row, column] - 1
-        table[slab][row, place] = ordered[slab][row, column]
+    return _in_rows(ordered[first], counts)
+
+
+def _in_rows(numbers: Numbers, counts: Numbers) -> Numbers:
+    """Return a table with the next ``counts[k]`` of ``numbers`` in front of row ``k``, then -1."""
+    most = max(1, int(counts.max(initial=0)))
+    table = np.full((len(counts), most), -1, numbers.dtype)
+    table[np.arange(most) < counts[:, None]] = numbers
     return table
+
+
+def _sizes_of(codes: Numbers, groups: int) -> Numbers:
+    """Return how many of ``codes`` are each group; -1 is none."""
+    return np.bincount(codes.reshape(-1) + codes.dtype.type(1), minlength=groups + 1)[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +161,17 @@ def arrangements(found: Occurrences, sizes: Iterable[int]) -> Iterator[Arrangeme
 
 def _by_first_chunk(found: Occurrences) -> Numbers:
     """Return the groups by the first chunk that each occurs in."""
-    first = np.full(found.groups, len(found.table))
-    starts = [slab.start for slab in _slabs(len(found.table))]
-    for start in reversed(starts):
-        rows = found.table[start : start + _SLAB]
-        row, column = np.nonzero(rows >= 0)
+    nowhere = len(found.table)
+    first = np.full(found.groups, nowhere)
+    missing = np.count_nonzero(found.members)
+    for slab in _slabs(nowhere):
+        row, column = np.nonzero(found.table[slab] >= 0)
+        groups = found.table[slab][row, column]
+        new = first[groups] == nowhere
         # The last one that is assigned stays, which is that of the first chunk.
-        first[rows[row, column][::-1]] = row[::-1] + start
+        first[groups[new][::-1]] = row[new][::-1] + slab.start
+        if np.count_nonzero(first < nowhere) == missing:
+            break
     return np.argsort(first, kind="stable")
 
 
@@ -215,30 +225,35 @@ class Bins:
         The element at each place, bin after bin.
     codes : ndarray of int
         The group of each; -1 of what only fills a bin.
+    occurrences : Occurrences
+        The groups in each bin.
     """
 
     length: int
     positions: Numbers
     codes: Numbers
+    occurrences: Occurrences
 
 
 def bins_of(codes: Numbers, groups: int, least: int) -> Bins:
     """Return bins of ``least`` elements, or more where a group has more, of the groups in their order."""
-    order = np.argsort(codes, kind="stable")
-    order = order[np.searchsorted(codes[order], 0) :]
-    sizes = np.bincount(codes[order], minlength=groups)
+    sizes = _sizes_of(codes, groups)
     ends = np.cumsum(sizes)
+    total = int(ends[-1]) if groups else 0
+    order = np.argsort(codes, kind="stable")[len(codes) - total :]
     length = max(int(sizes.max(initial=1)), least, 1)
     edges = [0]
-    total = int(ends[-1]) if groups else 0
     while edges[-1] < total:
         place = int(np.searchsorted(ends, edges[-1] + length, "right")) - 1
         edges.append(int(ends[place]))
-    begins, lengths = np.asarray(edges[:-1] or [0]), np.diff(edges or [0])
-    count = max(len(lengths), 1)
-    inside = np.arange(length)[None, :]
-    own = inside < (lengths[:, None] if len(lengths) else 0)
-    row = np.minimum(begins[:, None] + inside, max(total - 1, 0))
-    chosen = order[row] if total else np.zeros((count, length), np.int64)
-    chosen = np.where(own, chosen, chosen[:, :1])
-    return Bins(length, chosen.reshape(-1), np.where(own, codes[chosen], -1).reshape(-1))
+    lengths = np.diff(edges) if total else np.zeros(1, np.int64)
+    own = np.arange(length) < lengths[:, None]
+    # What only fills a bin repeats its first element, which a task reads anyway.
+    positions = np.repeat(order[edges[:-1]] if total else lengths, length)
+    of_places = np.full(own.size, -1, codes.dtype)
+    positions[own.reshape(-1)] = order
+    of_places[own.reshape(-1)] = np.repeat(np.arange(groups, dtype=codes.dtype), sizes)
+    there = np.flatnonzero(sizes)
+    in_bin = np.searchsorted(edges, (ends - sizes)[there], "right") - 1
+    table = _in_rows(there.astype(codes.dtype), np.bincount(in_bin, minlength=len(lengths)))
+    return Bins(length, positions, of_places, Occurrences(table, groups, sizes))

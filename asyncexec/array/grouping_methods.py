@@ -212,7 +212,7 @@ def _blockwise(task: _Task, found: Occurrences) -> Node:
         return _in_one_chunk(task, _whole(task))
     bins = bins_of(task.codes, task.groups, task.node.chunks[axis])
     labelled = _in_bins(task, bins)
-    inside = occurrences(bins.codes, 0, bins.length, task.groups)
+    inside = bins.occurrences
     start = StartGroups(task.function.reducer, task.axes, -inside.most, finishes=True)
     return groups_in_order(whole_groups(labelled, start), _places(inside), task.groups)
 
@@ -241,8 +241,8 @@ def _in_bins(task: _Task, bins: Bins) -> Labelled:
     return Labelled(
         operation=task.operation,
         node=build.view("groups", source, views, shape, chunks),
-        labels=own_source(bins.codes, (bins.length,)),
-        numbers=own_source(bins.positions, (bins.length,)),
+        labels=own_source(bins.codes, (bins.length,), copy=False),
+        numbers=own_source(bins.positions, (bins.length,), copy=False),
         axes=task.axes,
     )
 

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 type Labels = NDArray[Any]
 
+_MOST_LOOKED_UP = 1 << 16
+"""The most integers from the least to the greatest group of which a table is made."""
+
+_FAR = 1 << 62
+"""Beyond it, differences may overflow."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelCoder:
@@ -29,10 +35,26 @@ class LabelCoder:
     def __call__(self, labels: Labels) -> Labels:
         if not len(self.ordered):
             return np.full(labels.shape, -1)
+        if self._are_close() and labels.dtype.kind in "iu" and labels.dtype != np.uint64:
+            return self._looked_up(labels.astype(np.int64, copy=False))
         place = np.searchsorted(self.ordered, labels)
         place = np.minimum(place, len(self.ordered) - 1)
         found = self.ordered[place] == labels
         return np.where(found, self.numbers[place], -1)
+
+    def _are_close(self) -> bool:
+        """Return whether a table may have a place for every integer between the least and the greatest group."""
+        if self.ordered.dtype.kind not in "iu" or int(self.ordered[0]) <= -_FAR:
+            return False
+        return int(self.ordered[-1]) - int(self.ordered[0]) <= _MOST_LOOKED_UP and int(self.ordered[-1]) < _FAR
+
+    def _looked_up(self, labels: NDArray[np.int64]) -> Labels:
+        """Return the numbers of ``labels`` by a table, in which -1 stands before the least group and after the greatest."""
+        before = int(self.ordered[0]) - 1
+        table = np.full(int(self.ordered[-1]) - before + 2, -1, self.numbers.dtype)
+        table[self.ordered.astype(np.int64) - before] = self.numbers
+        # Differences that overflow are beyond the table, too.
+        return np.take(table, labels - before, mode="clip")
 
 
 def coder_of(groups: Labels) -> LabelCoder:

@@ -84,8 +84,9 @@ class Positions:
     def digest(self) -> str:
         """A hash of the content."""
         data = np.ascontiguousarray(self.array)
-        head = f"{data.dtype.str}{len(data)}".encode()
-        return blake2b(head + data.tobytes(), digest_size=16).hexdigest()
+        found = blake2b(f"{data.dtype.str}{len(data)}".encode(), digest_size=16)
+        found.update(data)
+        return found.hexdigest()
 
     @cached_property
     def least(self) -> int:

@@ -8,9 +8,10 @@ from hypothesis import given, settings, strategies as st
 
 import asyncexec.array as xp
 from asyncexec.array import grouping_methods
-from asyncexec.array.cohorts import cohorts_of, merge_widths, occurrences
+from asyncexec.array.cohorts import bins_of, cohorts_of, merge_widths, occurrences
 from asyncexec.array.grouped_functions import GROUPED_FUNCTIONS
 from asyncexec.array.grouped_reducers import GroupedAccumulate
+from asyncexec.array.label_codes import coder_of
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
@@ -320,6 +321,27 @@ def test_few_groups_in_every_chunk_go_by_map_and_reduce(monkeypatch):
     x = xp.ones((10_000, 10), chunks=(1000, 10))
     taken, _ = chosen(monkeypatch, x, np.arange(10_000) % 4, "sum", axis=0)
     assert taken == ["_map_reduce"]
+
+
+@given(st.lists(st.integers(-1, 8), min_size=1, max_size=60), st.integers(1, 20))
+def test_bins_have_every_element_of_a_group_once_and_in_order(codes, least):
+    codes = np.asarray(codes, np.int8)
+    bins = bins_of(codes, 9, least)
+    for group in range(9):
+        expected = np.flatnonzero(codes == group)
+        np.testing.assert_array_equal(bins.positions[bins.codes == group], expected)
+        assert len({*(np.flatnonzero(bins.codes == group) // bins.length)}) == min(len(expected), 1)
+    found = occurrences(bins.codes, 0, bins.length, 9)
+    np.testing.assert_array_equal(bins.occurrences.table, found.table)
+    np.testing.assert_array_equal(bins.occurrences.members, found.members)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64, np.float64])
+def test_labels_that_are_no_group_have_none(dtype):
+    info = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    labels = np.asarray([info.min, 3, 4, 5, 7, 8, info.max], dtype)
+    for groups in (np.asarray([7, 3, 5], np.int16), np.asarray([7, 3, 5, 1 << 62])):
+        np.testing.assert_array_equal(coder_of(groups)(labels), [-1, 1, -1, 2, 0, -1, -1])
 
 
 @given(st.integers(1, 5000), st.integers(2, 16))
