@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from asyncexec.array.chunks import grid
 from asyncexec.array.expansion import topological
 from asyncexec.array.nodes import ArraySource, Copy, Node
-from asyncexec.array.optimizer import elementwise, reductions, views
+from asyncexec.array.optimizer import elementwise, reductions, results, views
 from asyncexec.array.optimizer.joining import joining_rule
 from asyncexec.array.outputs import OutputOf
 from asyncexec.array.streamed_reductions import StreamedReduction
@@ -59,6 +59,8 @@ class FusionGroup:
         task writes of them.
     apart : str
         The reason why its result is stored, rather than computed by whom it is read; empty if it is asked for.
+    shares_results : bool
+        Whether it leaves to other stages what its tasks would compute again and again, at greater cost.
     """
 
     roots: tuple[Node, ...]
@@ -70,6 +72,7 @@ class FusionGroup:
     after: FusionGroup | None = field(init=False, default=None)
     written: dict[Node, AccessMap | None] = field(init=False)
     apart: str = ""
+    shares_results: bool = False
 
     def __post_init__(self) -> None:
         first = self.roots[0]
@@ -108,6 +111,8 @@ class FusionGroup:
         if len(accesses) != 1:
             return f"the stage that reads it needs it in {len(accesses)} places of each task"
         if node.accepts(accesses[0], self.grid):
+            if self.shares_results and results.is_stored_once(node, accesses[0], self.grid):
+                return "several tasks of the stage that reads it need the same of it, and to compute it again costs more"
             return ""
         if isinstance(node, Copy):
             return "it is put into other chunks"
@@ -247,7 +252,11 @@ class _Grouping:
             self._note(wanting[0], node)
             return
         several = sorted(self._outputs.get(node, ()), key=_number)
-        made = FusionGroup(tuple(several) if several else (node,), apart=apart)
+        made = FusionGroup(
+            tuple(several) if several else (node,),
+            apart=apart,
+            shares_results=results.NAME in self._rules,
+        )
         self._groups.append(made)
         self._note(made, node)
 

@@ -67,7 +67,8 @@ class Spec:
         a time with its partial result. With another number, floating results may differ in their last bits.
     optimize : bool or names of rules
         The rules of the optimizer that are followed: all (True), none (False), or some of ``"elementwise"``,
-        ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"`` and ``"shared-reads"``.
+        ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"``, ``"shared-reads"`` and
+        ``"shared-results"``.
         ``x.to_plan().explain()`` says what they did. No result depends on them.
     array_module : str
         What tasks compute with: ``"numpy"`` (default), ``"cupy"``, ``"torch"``, ``"jax.numpy"`` or

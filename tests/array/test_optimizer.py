@@ -24,12 +24,18 @@ def stages(x):
     return [stage.operation for stage in x.to_plan().stages]
 
 
+def tall(x):
+    """What makes a product of many blocks."""
+    return xp.ones((2048, 256), chunks=256, spec=x.spec)
+
+
 EXAMPLES = {
     "branches": (lambda x: xp.take(xp.concat([x[0], x[1], xp.sum(x, axis=0)]), [3, 12]), 2, 3),
     "elementwise": (lambda x: xp.sqrt(x * 2), 1, 2),
     "rechunks": (lambda x: xp.rechunk(xp.rechunk(x + 1, (8, 1)), (1, 10)), 1, 2),
     "reductions": (lambda x: xp.sum(x * 2, axis=0), 2, 3),
     "shared-reads": (lambda x: xp.stack([xp.sum(x, axis=0), xp.max(x, axis=0)]), 4, 5),
+    "shared-results": (lambda x: xp.sqrt(xp.exp(tall(x))) @ tall(x).T, 2, 1),
     # Written twice, it is stored as it is where it is written once and used twice.
     "subexpressions": (lambda x: xp.sqrt(x + 1) - xp.mean(xp.sqrt(x + 1), axis=0), 4, 3),
     "views": (lambda x: (x * 2)[:3], 1, 2),

@@ -6,6 +6,7 @@ the tasks of the stage would need is looked at (:class:`asyncexec.array.projecti
 store less, or compute less, than there was.
 
 Rules of expressions, which rewrite nodes: ``subexpressions``, ``rechunks``, ``branches``.
-Rules of stages, which say what is computed on the way of what: ``elementwise``, ``reductions``, ``views``; and
-``shared-reads``, by which stages that read the same become one (:mod:`asyncexec.array.sharing`).
+Rules of stages, which say what is computed on the way of what: ``elementwise``, ``reductions``, ``views``, but not what
+many tasks need by ``shared-results``; and ``shared-reads``, by which stages that read the same become one
+(:mod:`asyncexec.array.sharing`).
 """

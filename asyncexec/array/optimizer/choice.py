@@ -10,6 +10,7 @@ from asyncexec.array.optimizer import (
     elementwise,
     rechunks,
     reductions,
+    results,
     subexpressions,
     views,
 )
@@ -22,6 +23,7 @@ EVERY_RULE = frozenset(
         elementwise.NAME,
         rechunks.NAME,
         reductions.NAME,
+        results.NAME,
         subexpressions.NAME,
         views.NAME,
         SHARED_READS,
