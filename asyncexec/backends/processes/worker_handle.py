@@ -29,7 +29,9 @@ REPORT_START_SECONDS = 0.01
 SETTLE_SECONDS = 0.002
 # One batch runs, and one waits in the pipe, so that the worker need not wait for the event loop.
 MOST_ASSIGNMENTS = 2
+# What a worker keeps of the programs of other stages: so many, and no more than a few MB, as tasks count their own alone.
 MOST_PROGRAMS = 32
+MOST_PROGRAM_BYTES = 4_000_000
 # A worker that has said nothing for so long may be held up by one of the tasks that run in it at once.
 SILENCE_SECONDS = 0.1
 # The time from closing its socket to its end.
@@ -98,7 +100,8 @@ class ProcessWorker:
         self._channel = Channel(loop, launched.socket, self._frame, self._disconnected)
         self._exit = Exit(loop, launched.process, self._ended)
         self._numbers = 0
-        self._held: OrderedDict[str, None] = OrderedDict()
+        self._held: OrderedDict[str, int] = OrderedDict()
+        """The programs that the worker has, the one used last at the end, with their sizes."""
         self._born = time.monotonic()
         self._forbade_at = self._heard_at = 0.0
         self._shut_down_sent = self._killed = False
@@ -261,11 +264,10 @@ class ProcessWorker:
             self._send_program(program)
 
     def _send_program(self, program: StageProgram) -> None:
-        dropped = [
-            self._held.popitem(last=False)[0]
-            for _ in range(max(0, len(self._held) - MOST_PROGRAMS + 1))
-        ]
-        self._held[program.key] = None
+        dropped: list[str] = []
+        while len(self._held) >= MOST_PROGRAMS or sum(self._held.values()) > MOST_PROGRAM_BYTES:
+            dropped.append(self._held.popitem(last=False)[0])
+        self._held[program.key] = len(program.blob)
         self._send(FrameKind.PROGRAM, (program.key, dropped), program.blob)
 
     def _send(self, kind: FrameKind, fields: tuple[object, ...], *body: Bytes) -> None:

@@ -511,6 +511,26 @@ async def test_a_worker_forgets_old_programs_and_gets_them_again(monkeypatch):
     assert values == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 0, 1, 2, 3, 4]
 
 
+async def test_a_worker_keeps_few_bytes_of_other_stages_programs(monkeypatch):
+    monkeypatch.setattr(process_worker, "MOST_PROGRAM_BYTES", 50_000)
+    class Kernel:
+        def __init__(self, n):
+            self.data = bytes(n)
+
+        def __call__(self, index):
+            import gc
+
+            return sum(len(o.data) for o in gc.get_objects() if type(o).__name__ == "Kernel")
+
+    async with driven() as d:
+        # Small ones stay; of large ones, one stays until another comes.
+        programs = [d.program(Kernel(n)) for n in (10, 10, 100_000, 100_000, 100_000)]
+        attempts = [d.send(p, [0])[0] for p in programs]
+        values = [decode(o.value) for o in await d.outcomes_of(attempts)]
+    assert values[1] == 20
+    assert values[3:] == [100_000, 100_000]
+
+
 async def test_a_function_that_cannot_be_pickled_fails_its_tasks():
     import threading
 
