@@ -112,7 +112,7 @@ class FusionGroup:
             return f"the stage that reads it needs it in {len(accesses)} places of each task"
         if node.accepts(accesses[0], self.grid):
             if self.shares_results and results.is_stored_once(node, accesses[0], self.grid):
-                return "several tasks of the stage that reads it need the same of it, and to compute it again costs more"
+                return "several tasks of the stage that reads it need the same of it, and to compute it once costs less"
             return ""
         if isinstance(node, Copy):
             return "it is put into other chunks"

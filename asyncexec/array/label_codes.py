@@ -46,10 +46,13 @@ class LabelCoder:
         """Return whether a table may have a place for every integer between the least and the greatest group."""
         if self.ordered.dtype.kind not in "iu" or int(self.ordered[0]) <= -_FAR:
             return False
-        return int(self.ordered[-1]) - int(self.ordered[0]) <= _MOST_LOOKED_UP and int(self.ordered[-1]) < _FAR
+        return (
+            int(self.ordered[-1]) - int(self.ordered[0]) <= _MOST_LOOKED_UP
+            and int(self.ordered[-1]) < _FAR
+        )
 
     def _looked_up(self, labels: NDArray[np.int64]) -> Labels:
-        """Return the numbers of ``labels`` by a table, in which -1 stands before the least group and after the greatest."""
+        """Return the numbers of ``labels`` by a table, in which -1 stands before the groups and after them."""
         before = int(self.ordered[0]) - 1
         table = np.full(int(self.ordered[-1]) - before + 2, -1, self.numbers.dtype)
         table[self.ordered.astype(np.int64) - before] = self.numbers

@@ -10,6 +10,7 @@ import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array import Array
+from tests.array.user_functions import numbered, row_sum, twice
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class Operands:
 
 
 type Example = Callable[[Operands], Any]
-
-
-def twice(block: Any) -> Any:
-    """Return ``block`` times two."""
-    return block * 2
 
 
 def _unary(name: str) -> Example:
@@ -215,7 +211,7 @@ _SEARCHING = {
 
 _BLOCKS = {
     "apply_gufunc": lambda o: xp.apply_gufunc(
-        _row_sum, "(n)->()", o.a, output_dtypes=o.a.dtype, allow_rechunk=True
+        row_sum, "(n)->()", o.a, output_dtypes=o.a.dtype, allow_rechunk=True
     ),
     "cumreduction": lambda o: xp.cumreduction(np.cumsum, np.add, 0, o.a, axis=1),
     "map_overlap": lambda o: xp.map_overlap(twice, o.a, depth=1, boundary="reflect"),
@@ -288,7 +284,7 @@ _SETS = {
 _MORE = {
     "diag": lambda o: xp.diag(o.square),
     "from_blocks": lambda o: xp.from_blocks(
-        _numbered, (o.n, 2 * o.n), chunks=o.n, dtype=np.float64, spec=o.a.spec
+        numbered, (o.n, 2 * o.n), chunks=o.n, dtype=np.float64, spec=o.a.spec
     ),
     "fromfunction": lambda o: xp.fromfunction(np.add, (o.n, o.n), chunks=o.n, spec=o.a.spec),
     "geomspace": lambda o: xp.geomspace(1, 10, o.n**2, chunks=o.n**2, spec=o.a.spec),
@@ -305,14 +301,6 @@ WITHOUT_PLAN = {
     *("store", "store_icechunk", "to_zarr"),
 }
 """Functions that make no array, or read and store whole ones."""
-
-
-def _numbered(region: tuple[slice, ...]) -> Any:
-    return np.full([part.stop - part.start for part in region], float(region[0].start))
-
-
-def _row_sum(block: Any) -> Any:
-    return block.sum(axis=-1)
 
 
 def _symmetric(o: Operands) -> Array:

@@ -10,22 +10,15 @@ import asyncexec.array as xp
 from asyncexec.plan.memory import format_bytes
 from tests.array.function_examples import EXAMPLES, Operands
 from tests.array.names import BINARY, FOR_INTEGERS, REDUCTIONS, UNARY
+from tests.array.user_functions import centred, plus_two, total
 
 CHUNK = int(os.environ.get("ASYNCEXEC_TEST_CHUNK", "1600"))
 """The side of a chunk: 20 MB of float64, or 210 MB with 5120."""
 ALLOWED = CHUNK**2 * 8 * 50
-RESERVED = 110_000_000
-"""What the one worker of hundreds of plans holds before its data: its allocator keeps some MB of what went before."""
+RESERVED = 100_000_000
+"""What is reserved by default: the one worker of hundreds of plans holds no more before its data."""
 IDLE = 40_000_000
 """What a worker holds without data, or a little less."""
-
-
-def plus_two(block):
-    return block + 2
-
-
-def centred(block):
-    return block - block.mean(axis=0)
 
 
 def _in_pieces(x):
@@ -237,10 +230,6 @@ EVERY = {
     )[0],
     "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
 }
-
-
-def total(block):
-    return block.sum(axis=0)
 
 
 @pytest.fixture

@@ -5,36 +5,21 @@ import pytest
 
 import asyncexec.array as xp
 from tests.array.test_memory import measured, operands, written_outside
+from tests.array.user_functions import both, narrowed, numbered, twice
 
 __all__ = ["operands", "written_outside"]
 
 
-def narrowed(block, block_id):
-    return block[:, : (900, 1600)[block_id[1]]]
-
-
-def doubled(block):
-    return block * 2
-
-
-def both(block):
-    return block + 1, block * 2
-
-
-def numbers(region):
-    return np.ones(tuple(a.stop - a.start for a in region))
-
-
 CASES = {
-    "map_overlap": lambda a, b: xp.map_overlap(doubled, a, depth=10, dtype=a.dtype),
+    "map_overlap": lambda a, b: xp.map_overlap(twice, a, depth=10, dtype=a.dtype),
     "map_overlap of a mirror": lambda a, b: xp.map_overlap(
-        doubled, a, depth=10, boundary="reflect", dtype=a.dtype
+        twice, a, depth=10, boundary="reflect", dtype=a.dtype
     ),
     "map_overlap around the end": lambda a, b: xp.map_overlap(
-        doubled, a, depth=10, boundary="periodic", dtype=a.dtype
+        twice, a, depth=10, boundary="periodic", dtype=a.dtype
     ),
     "map_overlap untrimmed": lambda a, b: xp.map_overlap(
-        doubled, a, depth={0: 10}, trim=False, dtype=a.dtype
+        twice, a, depth={0: 10}, trim=False, dtype=a.dtype
     ),
     "blocks that differ": lambda a, b: xp.map_blocks(
         narrowed, a, chunks=(1600, (900, 1600)), dtype=a.dtype
@@ -42,7 +27,7 @@ CASES = {
     "windows": lambda a, b: xp.max(xp.sliding_window_view(a, 3, axis=0), axis=-1),
     "mean of windows": lambda a, b: xp.mean(xp.sliding_window_view(a, 3, axis=1), axis=-1),
     "apply_gufunc": lambda a, b: xp.apply_gufunc(
-        doubled, "(i)->(i)", a, allow_rechunk=True, output_dtypes=float
+        twice, "(i)->(i)", a, allow_rechunk=True, output_dtypes=float
     ),
     "apply_gufunc of several": lambda a, b: xp.apply_gufunc(
         both, "()->(),()", a, output_dtypes=[float, float]
@@ -65,7 +50,7 @@ CASES = {
         9, size=(1600, 1600), p=[1 / 9] * 9, chunks=1600
     ),
     "from_blocks": lambda a, b: xp.from_blocks(
-        numbers, (1600, 1600), dtype=float, chunks=1600, spec=a.spec
+        numbered, (1600, 1600), dtype=float, chunks=1600, spec=a.spec
     ),
     "fromfunction": lambda a, b: xp.fromfunction(np.add, (1600, 1600), chunks=1600, spec=a.spec),
     "indices": lambda a, b: xp.indices((1600, 1600), chunks=1600, spec=a.spec),

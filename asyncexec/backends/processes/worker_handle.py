@@ -29,7 +29,7 @@ REPORT_START_SECONDS = 0.01
 SETTLE_SECONDS = 0.002
 # One batch runs, and one waits in the pipe, so that the worker need not wait for the event loop.
 MOST_ASSIGNMENTS = 2
-# What a worker keeps of the programs of other stages: so many, and no more than a few MB, as tasks count their own alone.
+# What a worker keeps of the programs of other stages, in number and in bytes: a task counts its own alone.
 MOST_PROGRAMS = 32
 MOST_PROGRAM_BYTES = 4_000_000
 # A worker that has said nothing for so long may be held up by one of the tasks that run in it at once.

@@ -21,6 +21,7 @@ LEAST_BYTES = 2**18
 
 
 _HUGE_BYTES = 2**22
+_SPARE = 16
 
 
 def _mapped(nbytes: int) -> np.ndarray:
@@ -39,10 +40,15 @@ def _nobody() -> None:
 
 
 class _FreeBlocks:
-    """The blocks that the tasks of one program have left."""
+    """The blocks that the tasks of one program have left; with those in use, no more bytes than were in use at once.
+
+    Blocks that serve are as large as what is asked for, or little larger, and sizes may differ by as little from task
+    to task: :data:`_SPARE` is that part of them.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
+        self._used = self._most = 0
         self._lock = (
             threading.RLock()
         )  # As garbage may be collected, and blocks come back, at any moment.
@@ -50,19 +56,28 @@ class _FreeBlocks:
 
     def add(self, block: np.ndarray) -> None:
         with self._lock:
+            self._used -= block.nbytes
             if not self._closed:
                 self._blocks.append(block)
 
     def pop(self, nbytes: int) -> np.ndarray:
-        """Return the smallest block that is large enough, or a new one in place of the largest that is not."""
+        """Return the smallest block that serves, or a new one, in place of others that are too much with it."""
         with self._lock:
             self._blocks.sort(key=_size)
-            for number, block in enumerate(self._blocks):
-                if block.nbytes >= nbytes:
-                    return self._blocks.pop(number)
-            if self._blocks:
-                self._blocks.pop()
-        return _mapped(nbytes)
+            smaller = sum(block.nbytes < nbytes for block in self._blocks)
+            fits = self._blocks[smaller : smaller + 1]
+            if fits and fits[0].nbytes <= nbytes + nbytes // _SPARE:
+                block = self._blocks.pop(smaller)
+            else:
+                used = self._used + nbytes
+                self._most = max(self._most, used)
+                while sum(map(_size, self._blocks)) > self._most + self._most // _SPARE - used:
+                    # The largest of those that it takes the place of first; then the smallest of the others.
+                    smaller -= 1
+                    del self._blocks[max(smaller, 0)]
+                block = _mapped(nbytes)
+            self._used += block.nbytes
+        return block
 
     def close(self) -> None:
         with self._lock:

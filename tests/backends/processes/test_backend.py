@@ -513,6 +513,7 @@ async def test_a_worker_forgets_old_programs_and_gets_them_again(monkeypatch):
 
 async def test_a_worker_keeps_few_bytes_of_other_stages_programs(monkeypatch):
     monkeypatch.setattr(process_worker, "MOST_PROGRAM_BYTES", 50_000)
+
     class Kernel:
         def __init__(self, n):
             self.data = bytes(n)

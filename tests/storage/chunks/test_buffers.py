@@ -64,6 +64,28 @@ def test_no_more_blocks_are_kept_than_were_taken_at_once():
     assert buffers.free_bytes <= 5 * LEAST_BYTES
 
 
+@pytest.mark.parametrize("sizes", [(1, 1, 200, 200), (200, 1, 1, 200), (5, 200, 30, 1)])
+def test_large_blocks_do_not_go_to_small_chunks(sizes):
+    buffers, program = Buffers(), Program()
+    buffers.begin(program)
+    for turn in range(6):
+        held = [buffers.take(size * LEAST_BYTES) for size in sizes[turn % 2 :]]
+        del held
+        assert buffers.free_bytes <= sum(sizes) * LEAST_BYTES
+
+
+def test_sizes_that_differ_a_little_leave_the_other_blocks_where_they_are():
+    buffers, program = Buffers(), Program()
+    buffers.begin(program)
+    places = set()
+    for size in (1.0, 1.01, 0.98, 1.02, 1.0):
+        stored = buffers.take(int(size * 4 * LEAST_BYTES))
+        decoded = buffers.take(8 * LEAST_BYTES)
+        places.add(decoded.ctypes.data)
+        del stored, decoded
+    assert len(places) == 1
+
+
 def test_what_one_program_has_left_goes_when_another_begins():
     buffers, one, other = Buffers(), Program(), Program()
     buffers.begin(one)
