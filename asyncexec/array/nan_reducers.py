@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.reducers import (
-    MERGING_COPIES,
     SLAB_BYTES,
     Axes,
+    MergedInPairs,
     Part,
-    merged_pair,
     reduced_where,
     squares_of_deviations,
 )
@@ -67,7 +66,7 @@ class NanMean:
 
 
 @dataclass(frozen=True, slots=True)
-class NanVariance:
+class NanVariance(MergedInPairs):
     """Mean, sum of squared deviations and number of what is not NaN, merged as by Chan, Golub, LeVeque (1983)."""
 
     result: np.dtype[Any]
@@ -96,15 +95,6 @@ class NanVariance:
         mean = reduced_where(np.add, means * (numbers / np.maximum(number, 1)), axes, self.through)
         between = numbers * np.square(np.abs(means - mean))
         return mean, reduced_where(np.add, squares + between, axes, _DOUBLE), number
-
-    def add(
-        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
-    ) -> tuple[Part, ...]:
-        return merged_pair(self, held, parts, axes, counts)
-
-    @property
-    def adding_copies(self) -> int:
-        return MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         divisor = parts[2] - self.correction

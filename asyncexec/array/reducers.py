@@ -92,6 +92,27 @@ def merged_pair(
     return tuple(reducer.merge(both, axes, np.asarray(counts, np.float64).reshape(along)))
 
 
+class MergedInPairs:
+    """A reducer that adds a partial result as it merges any number of them."""
+
+    __slots__ = ()
+
+    def add(
+        self: Reducer,
+        held: tuple[Part, ...],
+        parts: tuple[Part, ...],
+        axes: Axes,
+        counts: tuple[int, int],
+    ) -> tuple[Part, ...]:
+        """Merge the partial result of the elements that follow, as :meth:`Reducer.add` has it."""
+        return merged_pair(self, held, parts, axes, counts)
+
+    @property
+    def adding_copies(self) -> int:
+        """The arrays of the size of a partial result that :meth:`add` makes."""
+        return MERGING_COPIES
+
+
 def ufunc_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """Return ``dtype`` as universal functions take it: of times they refuse one that says the unit."""
     return dtype if dtype.kind in "biufc" else None
@@ -277,7 +298,7 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
 
 
 @dataclass(frozen=True, slots=True)
-class ArgExtreme:
+class ArgExtreme(MergedInPairs):
     """Position of the first minimum or maximum: its value, and its number among the reduced elements.
 
     ``extents`` are the lengths of the array. With ``skips_nan``, NaN is left out, and nothing else is an error.
@@ -307,15 +328,6 @@ class ArgExtreme:
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         return self._first(parts[0], parts[1], axes)
-
-    def add(
-        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
-    ) -> tuple[Part, ...]:
-        return merged_pair(self, held, parts, axes, counts)
-
-    @property
-    def adding_copies(self) -> int:
-        return MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         if self.skips_nan and (parts[1] == _NOWHERE).any():

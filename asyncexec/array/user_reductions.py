@@ -12,7 +12,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import DType
-from asyncexec.array.reducers import MERGING_COPIES, Axes, Part, merged_pair
+from asyncexec.array.reducers import Axes, MergedInPairs, Part
 from asyncexec.array.statistical import Axis, reduced
 from asyncexec.array.wrapping import as_array
 from asyncexec.plan.memory import parse_bytes
@@ -101,7 +101,7 @@ class _Functions:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenReducer:
+class GivenReducer(MergedInPairs):
     """A reduction by a user's functions; its last pass makes the result itself.
 
     Attributes
@@ -134,15 +134,6 @@ class GivenReducer:
         if self.is_last:
             return (self._aggregated(given, axes, shape),)
         return self._parts(self.functions.combine(given, axis=axes, keepdims=True), axes, shape)
-
-    def add(
-        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
-    ) -> tuple[Part, ...]:
-        return merged_pair(self, held, parts, axes, counts)
-
-    @property
-    def adding_copies(self) -> int:
-        return MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         return parts[0]
