@@ -52,6 +52,9 @@ def plan_started(
             metered=capabilities.metered,
             straggler=policies.straggler.name,
             barriers=policies.barriers,
+            retry_attempts=policies.retry.attempts,
+            retry_base_seconds=policies.retry.base_seconds,
+            retry_cap_seconds=policies.retry.cap_seconds,
         ),
     )
 

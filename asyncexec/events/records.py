@@ -89,6 +89,10 @@ class RunFigures:
         The name of the run's straggler rule.
     barriers : bool
         Whether stages wait for those they read to be complete.
+    retry_attempts : int
+        How many attempts of a task may fail, where its stage says nothing else,
+    retry_base_seconds, retry_cap_seconds : float
+        and the scale and upper bound of the waits between them.
     """
 
     kills: bool = True
@@ -97,6 +101,9 @@ class RunFigures:
     metered: bool = False
     straggler: str = ""
     barriers: bool = False
+    retry_attempts: int = 4
+    retry_base_seconds: float = 0.5
+    retry_cap_seconds: float = 30.0
 
 
 @runtime_checkable

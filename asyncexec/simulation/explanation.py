@@ -23,6 +23,7 @@ from asyncexec.simulation.durations import ByTask
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.noise_function import SimulatedAttempt
 from asyncexec.simulation.overheads import overheads_of
+from asyncexec.simulation.recorded import RUNS_ON
 from asyncexec.simulation.simulate import simulate
 from asyncexec.simulation.what_if import as_it_was, measured_cluster
 from asyncexec.simulation.worker_causes import WorkerCauses
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from asyncexec.simulation.recorded import RecordedRun, RecordedStage
     from asyncexec.straggler.statistics import DurationStatistics
 
-# An attempt that was stopped would have run on: for how long is not known, but not for ever.
-_RUNS_ON = 2.0
 _QUANTILES = np.linspace(0.0025, 0.9975, 200)
 _SAME_TIME = 1e-6
 _ANSWER = ("ground", "verdict", "attempts", "started")
@@ -221,7 +220,7 @@ class _Recorded:
     @classmethod
     def of(cls, stage: RecordedStage) -> _Recorded:
         attempts = stage.attempts
-        known = np.where(attempts.succeeded, 1.0, _RUNS_ON) * attempts.seconds
+        known = np.where(attempts.succeeded, 1.0, RUNS_ON) * attempts.seconds
         order = np.lexsort((attempts.started, attempts.task))
         starts: dict[int, int] = {}
         found: dict[tuple[int, int], float] = {}

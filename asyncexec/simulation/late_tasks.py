@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from asyncexec.config.checks import whole_number
 from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
 from asyncexec.plan.late import of_shape, resolved
 from asyncexec.plan.plan import Plan
+from asyncexec.plan.relations import All
 from asyncexec.plan.stage import Items, LateSize, Read, Stage
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class OfShape:
-    """A ``LateSize.resolve`` that gives a stage a shape, and its outputs the same number of blocks."""
-
-    shape: Shape
-
-    def __call__(
-        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
-    ) -> Stage:
-        # There are no values, so no input can be an item of one.
-        inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
-        outputs = tuple(
-            replace(
-                output, shape=tuple(n * b for n, b in zip(self.shape, output.block, strict=True))
-            )
-            for output in stage.outputs
-        )
-        return of_shape(replace(stage, inputs=inputs, outputs=outputs), self.shape, shapes)
+def _of_shape(shape: Shape, stage: Stage, _: object, shapes: Mapping[str, Shape]) -> Stage:
+    """Return a stage of a shape, whose outputs have as many blocks."""
+    # There are no values, so no input can be an item of one.
+    inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
+    outputs = tuple(
+        replace(o, shape=tuple(n * b for n, b in zip(shape, o.block, strict=True)))
+        for o in stage.outputs
+    )
+    return of_shape(replace(stage, inputs=inputs, outputs=outputs), shape, shapes)
 
 
 def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
@@ -86,6 +79,21 @@ def sized_plan(plan: Plan) -> Plan:
     return Plan(known.values(), plan.name, ())
 
 
+def known_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
+    """Return a stage whose size is known, as a run knew it: once the stages of ``waits_for`` are complete."""
+    unknown = tuple(0 for _ in whole.shape)
+    reads = tuple(
+        replace(read, relation=All(made[read.stage].shape, unknown)) for read in whole.reads
+    )
+    outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
+    late = LateSize(waits_for=waits_for, resolve=partial(_whole, whole), reads_values=False)
+    return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
+
+
+def _whole(whole: Stage, stage: Stage, *_: object) -> Stage:
+    return replace(whole, kernel=stage.kernel)
+
+
 def _grown(stage: Stage, late_tasks: Mapping[str, int], known: Mapping[str, Stage]) -> Stage:
     """Return a stage that grows with all its tasks from the start: a simulation has no items to wait for."""
     if stage.name in late_tasks:
@@ -107,6 +115,7 @@ def _of_tasks(stage: Stage, tasks: int) -> Stage:
     unknown = [axis for axis, n in enumerate(stage.shape) if n == 0]
     # All along one of the unknown axes: durations of tasks do not depend on their position.
     shape = tuple(n or (tasks if axis == unknown[0] else 1) for axis, n in enumerate(stage.shape))
-    return replace(
-        stage, late=LateSize(waits_for=stage.waits_for, resolve=OfShape(shape), reads_values=False)
+    late = LateSize(
+        waits_for=stage.waits_for, resolve=partial(_of_shape, shape), reads_values=False
     )
+    return replace(stage, late=late)

@@ -54,9 +54,9 @@ class Overheads:
 
 
 def overheads_of(run: RecordedRun) -> Overheads:
-    """Return the overheads of a run; none if nothing started."""
+    """Return the overheads of a run; all of its time where nothing started."""
     if not run.attempts:
-        return Overheads()
+        return Overheads(tail_seconds=run.wall_seconds)
     every = Attempts.all_of([stage.attempts for stage in run.stages])
     lead = max(0.0, float(every.started.min()))
     gaps, answers = _waits(run, every)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,18 @@ from asyncexec.observers.table_reading import read_table
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.outline import relation_of
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.relations import All
-from asyncexec.plan.stage import LateSize, Read, Stage
+from asyncexec.plan.stage import Read, Stage
+from asyncexec.policies.retry import Retry
+from asyncexec.simulation.late_tasks import known_late
 from asyncexec.simulation.plans import model_stage
 from asyncexec.simulation.rank_tests import together
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
+
+RUNS_ON = 2.0
+"""How long an attempt that was stopped would have taken, as a multiple of its time, where nothing else tells. Of those
+beyond t half are beyond 2t under the Pareto distribution with exponent 1, as durations with heavy tails have."""
 
 # Durations must be above 0, and a clock may show none for a short attempt.
 _LEAST_SECONDS = 1e-6
@@ -172,9 +177,21 @@ class RecordedRun:
                 holds_values=stage.name in waited_for,
             )
             made[stage.name] = (
-                _sized_late(whole, stage.waits_for, made) if stage.waits_for else whole
+                known_late(whole, stage.waits_for, made) if stage.waits_for else whole
             )
         return Plan(made.values(), self.plan, ())
+
+    @property
+    def retry(self) -> Retry:
+        """The run's retry policy, with at least as many attempts as the run needed."""
+        figures = self.figures
+        failed = [stage.attempts.where(stage.attempts.status == "failed") for stage in self.stages]
+        most = max((int(np.bincount(each.task).max()) for each in failed if len(each)), default=0)
+        return Retry(
+            attempts=max(figures.retry_attempts, most + 1),
+            base_seconds=figures.retry_base_seconds,
+            cap_seconds=figures.retry_cap_seconds,
+        )
 
     @property
     def attempts(self) -> int:
@@ -226,28 +243,6 @@ class RecordedRun:
                 f"how long its tasks take is not known: take the history of another run"
             )
         return found
-
-
-def _sized_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
-    unknown = tuple(0 for _ in whole.shape)
-    reads = tuple(
-        replace(read, relation=All(made[read.stage].shape, unknown)) for read in whole.reads
-    )
-    outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
-    late = LateSize(waits_for=waits_for, resolve=_RecordedSize(whole), reads_values=False)
-    return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
-
-
-@dataclass(frozen=True, slots=True)
-class _RecordedSize:
-    """A ``LateSize.resolve`` that gives a stage its recorded size."""
-
-    whole: Stage
-
-    def __call__(
-        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
-    ) -> Stage:
-        return replace(self.whole, kernel=stage.kernel)
 
 
 def read_run(folder: Path) -> RecordedRun:
@@ -332,8 +327,8 @@ def _both(one: Attempts, two: Attempts) -> tuple[NDArray[np.float64], NDArray[np
 
 def _figures(described: Mapping[str, Any], *, backups: bool) -> RunFigures:
     if (known := described.get("run")) is not None:
-        return RunFigures(**{each.name: known[each.name] for each in fields(RunFigures)})
-    # A history from before these were written.
+        # One of an older version lacks what it did not know yet.
+        return RunFigures(**{f.name: known[f.name] for f in fields(RunFigures) if f.name in known})
     threads = described["executor"] in _IN_THREADS
     rule = "two_phase" if backups else "off"
     return RunFigures(kills=not threads, avoids=not threads, holds=not threads, straggler=rule)
@@ -354,6 +349,14 @@ def _run_folder(folder: Path) -> Path:
 
 
 def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
+    elsewhere = ("resumed", "cached", "failed_tasks", "skipped_tasks")
+    ran = int(described["completed"]) - sum(int(described.get(name, 0)) for name in elsewhere)
+    found = len(np.unique(attempts.task[attempts.succeeded]))
+    if found < ran:
+        raise ValueError(
+            f"{ran:,} tasks of stage {described['name']!r} were done, and the table of attempts has {found:,} of them: "
+            f"it is cut off"
+        )
     return RecordedStage(
         name=described["name"],
         shape=tuple(int(n) for n in described["shape"]),

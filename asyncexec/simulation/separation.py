@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import point, unravel
-from asyncexec.simulation.durations import ByTask, Durations, Seconds
+from asyncexec.simulation.durations import ByTask, Constant, Durations, Seconds
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.rank_tests import correlation, ranks, together
-from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
+from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun, RecordedStage
 from asyncexec.simulation.replayed_noise import ReplayedNoise
 from asyncexec.simulation.task_causes import explained
 from asyncexec.simulation.worker_causes import WorkerCauses
@@ -122,6 +122,8 @@ def separate_run(
     for place, stage in enumerate(run.stages):
         if stage.name in durations:
             found[stage.name] = Separated(durations=durations[stage.name])
+        elif not stage.tasks:
+            found[stage.name] = Separated(durations=Constant())
         elif stage.measured:
             again = [other.stages[place] for other in others if other.stages[place].measured]
             found[stage.name] = separate(stage, slowness, workers=workers, again=again)
@@ -285,13 +287,14 @@ def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
     """Return durations as they would be, had no attempt been stopped.
 
     An attempt that was stopped after t seconds would have taken longer than t: its weight is shared by those that did
-    (B. Efron, "The two sample problem with censored data", 1967); beyond the longest, it keeps its time.
+    (B. Efron, "The two sample problem with censored data", 1967); beyond the longest, it runs on (``RUNS_ON``).
     """
     if bool(ended.all()):
         return seconds
     order = np.lexsort((~ended, seconds))
-    seconds, ended = seconds[order], ended[order].copy()
-    ended[-1] = True
+    seconds, ended = seconds[order], ended[order]
+    beyond = ~ended & (seconds >= seconds[ended].max(initial=0.0))
+    seconds, ended = np.where(beyond, RUNS_ON * seconds, seconds), ended | beyond
     left = np.arange(len(seconds), 0, -1)
     survives = np.cumprod(np.where(ended, (left - 1) / left, 1.0))
     reached = 1.0 - survives[ended]

@@ -11,6 +11,7 @@ from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.overheads import Overheads, overheads_of
+from asyncexec.simulation.pauses import Pause, without_pauses
 from asyncexec.simulation.recorded import RecordedRun, like_runs
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
 from asyncexec.simulation.worker_causes import WorkerCauses, worker_causes
@@ -38,6 +39,9 @@ class WhatIf:
 
     changes: Cluster
     """What was said to be different there, beside the defaults of a cluster."""
+
+    pauses: tuple[Pause, ...] = ()
+    """Times at which everything stood still, which are cut out of ``run``."""
 
     others: int = 0
     """The number of further runs of the same plan, from which tasks are known."""
@@ -85,6 +89,7 @@ class WhatIf:
             "model_error": self.model_error,
             "refused": self.refused or None,
             "overheads": attributes(self.overheads),
+            "pauses": [attributes(pause) for pause in self.pauses],
             "workers": {
                 "slowness": plain(self.workers.slowness),
                 "warm_up_seconds": plain(self.workers.warm_up.tolist()),
@@ -131,7 +136,7 @@ def what_if(
     slowness, durations
         As for :func:`asyncexec.simulation.separation.separate_run`.
     retry, timeout
-        As for :meth:`asyncexec.Engine.execute`.
+        By default the retry policy of the run. As for :meth:`asyncexec.Engine.execute`.
     on_run : callable, optional
         Called when each simulated run starts.
 
@@ -142,7 +147,9 @@ def what_if(
     ExecutionError
         If a simulated run fails.
     """
-    others, workers, overheads = like_runs(run), worker_causes(run), overheads_of(run)
+    others = like_runs(run)
+    run, pauses = without_pauses(run)
+    workers, overheads = worker_causes(run), overheads_of(run)
     stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
     measured = measured_cluster(run, workers, overheads)
     changes: dict[str, Any] = {"workers": run.slots}
@@ -152,7 +159,7 @@ def what_if(
         plan=run.to_plan(),
         cluster=Cluster(**measured),
         durations=1.0,
-        retry=retry,
+        retry=run.retry if retry is None else retry,
         timeout=timeout,
     )
     here = [_with_causes(case, stages, end) for end in ends]
@@ -165,6 +172,7 @@ def what_if(
         here=_together([compare(end, [as_it_was(run)], seeds, on_run=on_run) for end in here]),
         there=_together([compare(end, variants, seeds, on_run=on_run) for end in there]),
         changes=Cluster(**changes),
+        pauses=pauses,
         others=len(others),
     )
 

@@ -135,6 +135,25 @@ def test_a_table_that_is_cut_off_is_refused_with_the_reason(folder, tmp_path, ke
         read_run(tmp_path)
 
 
+def test_a_table_with_fewer_tasks_than_were_done_is_refused(folder, tmp_path):
+    (tmp_path / "plan.json").write_bytes((folder / "plan.json").read_bytes())
+    lines = (folder / "attempts.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "attempts.csv").write_text("".join(lines[:40]))
+    with pytest.raises(
+        OptionError, match=r"60 tasks of stage 'nap' were done, .* has \d+ of them: it is cut off"
+    ):
+        read_run(tmp_path)
+
+
+def test_a_history_of_an_older_version_lacks_what_it_did_not_know_yet(folder, tmp_path):
+    described = json.loads((folder / "plan.json").read_text())
+    figures = {"kills": False, "straggler": "late"}
+    (tmp_path / "plan.json").write_text(json.dumps(described | {"run": figures}))
+    (tmp_path / "attempts.csv").write_bytes((folder / "attempts.csv").read_bytes())
+    run = read_run(tmp_path)
+    assert (run.figures.kills, run.figures.straggler, run.retry.attempts) == (False, "late", 4)
+
+
 def with_one_stage_unmeasured(folder, directory):
     """Copy a history as if its run had been cancelled before the second stage."""
     described = json.loads((folder / "plan.json").read_text())

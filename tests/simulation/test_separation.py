@@ -8,7 +8,7 @@ from asyncexec.plan.relations import identity
 from asyncexec.simulation import Cluster, simulate
 from asyncexec.simulation.comparison import Case
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.recorded import Attempts, RecordedStage, read_run
+from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedStage, read_run
 from asyncexec.simulation.separation import separate, separate_run
 from tests.simulation.made_history import row, write_history
 
@@ -77,7 +77,7 @@ def test_a_slow_attempt_whose_task_was_quick_the_second_time_is_noise():
     assert (told.witnesses, told.blamed_on_attempts) == (12, 1.0)
     seconds = taken(told, 200, attempts=20)
     assert np.mean(seconds > 2) == pytest.approx(0.06, abs=0.01)
-    assert seconds.max() == pytest.approx(5.0)
+    assert seconds.max() == pytest.approx(5.0 * RUNS_ON)
     assert (seconds > 2).any(axis=0).sum() > 24, "each time others are slow"
 
 

@@ -133,3 +133,34 @@ def test_a_part_of_a_plan_has_no_model_error_and_is_not_refused(tmp_path):
     )  # fmt: skip
     told = what_if(read_run(folder), {}, [Variant("off")], [0])
     assert (told.model_error, told.refused) == (None, "")
+
+
+def test_a_stage_without_tasks_needs_no_durations(tmp_path):
+    rows = [row("some", task, 1.0, at=float(task)) for task in range(5)]
+    folder = write_history(
+        tmp_path / "run", rows, shapes={"some": (5,), "none": (0,)}, slots=1, wall_seconds=5.0
+    )
+    told = what_if(read_run(folder), {}, [Variant("off")], [0])
+    assert told.model_error == pytest.approx(0.0, abs=0.01)
+
+
+def test_nothing_to_do_takes_what_it_took(tmp_path):
+    folder = write_history(tmp_path / "run", [], shapes={"none": (0,)}, slots=1, wall_seconds=0.2)
+    assert what_if(read_run(folder), {}, [Variant("off")], [0]).model_error == pytest.approx(0.0)
+
+
+def test_tasks_are_tried_as_often_as_in_the_run(tmp_path):
+    """Two in three attempts fail, which is more than the usual four attempts of a task can bear."""
+    rows = [
+        row("flaky", task, 1.0, at=3.0 * task + number, number=number + 1,
+            status="succeeded" if number == 2 else "failed")
+        for task in range(40) for number in range(3)
+    ]  # fmt: skip
+    figures = {"retry_attempts": 50, "retry_base_seconds": 0.0}
+    folder = write_history(
+        tmp_path / "run", rows, shapes={"flaky": (40,)}, slots=1, wall_seconds=120.0,
+        figures=figures,
+    )  # fmt: skip
+    told = what_if(read_run(folder), {}, [Variant("off")], [0])
+    assert told.here.rows[0].runs[0].retries > 40
+    assert abs(told.model_error) < 0.25

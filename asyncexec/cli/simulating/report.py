@@ -70,8 +70,9 @@ def _missing(result: WhatIf) -> str:
     return (
         f"Nothing is promised: {result.refused}. Attempts took {time_text(busy)} on each of {run.slots:,} workers, "
         f"{time_text(known.lead_seconds)} passed before the first and {time_text(known.tail_seconds)} after the last. "
-        f"What is missing is beside the attempts: the driver's own work, values that travel, or another load on the "
-        f"machine. Record a longer run, or one on workers that are up already (several runs of one engine)."
+        f"What is missing is beside the attempts: waits before retries, the driver's own work, values that travel, "
+        f"or another load on the machine. Record a longer run, or one on workers that are up already (several runs of "
+        f"one engine)."
     )
 
 
@@ -94,7 +95,11 @@ def _model_line(result: WhatIf) -> str:
 def _causes(result: WhatIf) -> list[str]:
     """Return to what the differences of durations were attributed."""
     run, workers = result.run, result.workers
-    found: list[str] = []
+    found = [
+        f"everything stood still from {time_text(pause.at)} on, for {time_text(pause.seconds)}: this is cut out of "
+        f"what was measured, and not repeated elsewhere"
+        for pause in result.pauses
+    ]
     slow = {name: factor for name, factor in workers.slowness.items() if factor > _NOTED_FACTOR}
     if slow:
         named = ", ".join(f"{escape(name)} {factor:.1f}x" for name, factor in slow.items())
