@@ -36,6 +36,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.averages import average, count_nonzero, ptp
 from asyncexec.array.axis_order import atleast_1d, atleast_2d, atleast_3d, ravel, rot90, swapaxes
 from asyncexec.array.block_functions import blockwise, map_blocks
+from asyncexec.array.calls import name_in_errors
 from asyncexec.array.chunks import broadcast_shapes
 from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
 from asyncexec.array.covariances import corrcoef, cov
@@ -478,3 +479,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+name_in_errors(globals(), __all__, module=__name__.rpartition(".")[0], prefix="xp.")

@@ -14,7 +14,7 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.integers import integer
 from asyncexec.array.kernels import clip_above, clip_below
-from asyncexec.array.wrapping import elementwise
+from asyncexec.array.wrapping import as_array, elementwise
 
 
 def abs(x: Array, /) -> Array:
@@ -291,6 +291,6 @@ def trunc(x: Array, /) -> Array:
 
 
 def _rounded(operation: str, function: Any, x: Array) -> Array:
+    array = as_array(x, operation)
     # NumPy before 2.1 makes floats of integers here.
-    integral = x.dtype.kind in "biu"
-    return elementwise(operation, np.positive if integral and x.dtype.kind != "b" else function, x)
+    return elementwise(operation, np.positive if array.dtype.kind in "iu" else function, array)

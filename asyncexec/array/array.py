@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from asyncexec.array import build, chunks as chunking
 from asyncexec.array.assigned_values import as_assigned
 from asyncexec.array.assignment import assigned
 from asyncexec.array.blocking import run
+from asyncexec.array.calls import STANDARD, name_methods_in_errors, raise_named
 from asyncexec.array.chunked import Chunked
 from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
@@ -350,7 +351,10 @@ class Array(Chunked, Conversions, Methods, Operators):
         args: Sequence[Any],
         keywords: Mapping[str, Any],
     ) -> Any:
-        return call_function(func, types, args, keywords)
+        try:
+            return call_function(func, types, args, keywords)
+        except STANDARD as error:
+            raise_named(error, f"{func.__module__}.{func.__name__}", func, args, keywords)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _from_rows, (type(self), as_rows(self._node), self._spec)
@@ -369,6 +373,25 @@ class Array(Chunked, Conversions, Methods, Operators):
         except AsyncexecError:
             return "cannot run as it is: see to_plan()"
         return f"{plan.tasks:,} tasks in {len(plan.stages):,} stages"
+
+
+_IN_ERRORS = (
+    *(
+        name
+        for name, value in vars(Operators).items()
+        if isinstance(value, FunctionType) and name.startswith("__")
+    ),
+    *(
+        "__matmul__",
+        "__rmatmul__",
+        "__imatmul__",
+        "__getitem__",
+        "__setitem__",
+        "rechunk",
+        "astype",
+    ),
+)
+name_methods_in_errors(Array, _IN_ERRORS, "Array.")
 
 
 def _from_rows(kind: type[Array], rows: list[Row], spec: Spec | None) -> Array:

@@ -18,7 +18,7 @@ def atleast_1d(*arrays: Array) -> Any:
     >>> xp.atleast_1d(xp.asarray(3)).shape
     (1,)
     """
-    return _each(arrays, lambda a: a if a.ndim else reshape(a, (1,)))
+    return _each("atleast_1d", arrays, lambda a: a if a.ndim else reshape(a, (1,)))
 
 
 def atleast_2d(*arrays: Array) -> Any:
@@ -27,7 +27,7 @@ def atleast_2d(*arrays: Array) -> Any:
     >>> xp.atleast_2d(xp.arange(3)).shape
     (1, 3)
     """
-    return _each(arrays, lambda a: reshape(a, (1,) * (2 - a.ndim) + a.shape))
+    return _each("atleast_2d", arrays, lambda a: reshape(a, (1,) * (2 - a.ndim) + a.shape))
 
 
 def atleast_3d(*arrays: Array) -> Any:
@@ -37,11 +37,13 @@ def atleast_3d(*arrays: Array) -> Any:
     (1, 3, 1)
     """
     shapes: list[Any] = [lambda _: (1, 1, 1), lambda own: (1, *own, 1), lambda own: (*own, 1)]
-    return _each(arrays, lambda a: reshape(a, shapes[a.ndim](a.shape)) if a.ndim < 3 else a)
+    return _each(
+        "atleast_3d", arrays, lambda a: reshape(a, shapes[a.ndim](a.shape)) if a.ndim < 3 else a
+    )
 
 
-def _each(arrays: Sequence[Any], change: Any) -> Any:
-    changed = tuple(change(as_array(a, "atleast")) for a in arrays)
+def _each(operation: str, arrays: Sequence[Any], change: Any) -> Any:
+    changed = tuple(change(as_array(a, operation)) for a in arrays)
     return changed[0] if len(changed) == 1 else changed
 
 

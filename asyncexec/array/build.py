@@ -337,6 +337,9 @@ def cast(node: Node, dtype: DType) -> Node:
     wanted = checked_dtype(with_length(node.dtype, dtype), what="the result")
     if wanted == node.dtype:
         return node
+    if "V" in (node.dtype.kind, wanted.kind):
+        # What NumPy makes no such records of, or of records, is refused now.
+        np.empty(0, node.dtype).astype(wanted)
     warn_of_discarded(node.dtype, wanted)
     return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
 

@@ -68,8 +68,8 @@ def isclose(
         If an operand has elements that are no numbers.
     """
     for operand in (x1, x2):
-        if isinstance(operand, Array | np.ndarray | np.generic):
-            check_numbers("isclose", operand.dtype)
+        known = isinstance(operand, Array | np.ndarray)
+        check_numbers("isclose", operand.dtype if known else np.asarray(operand).dtype)
     keywords = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan}
     return elementwise("isclose", _close, x1, x2, keywords=keywords, dtype=_TRUTH)
 

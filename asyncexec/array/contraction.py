@@ -9,6 +9,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.block_nodes import Blocks
+from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.nodes import Node
 from asyncexec.array.product_chunks import axes_of, product_chunks
 from asyncexec.array.product_kernels import PairProduct
@@ -38,7 +39,14 @@ def pair_product(
         The bytes that a chunk of the result aims at, and those that a task may hold.
     conjugate : bool
         Whether the left operand is conjugated.
+
+    Raises
+    ------
+    TypeError
+        If elements are no numbers.
     """
+    for node in operands:
+        check_numbers(operation, node.dtype)
     dtype = np.result_type(*(node.dtype for node in operands))
     left, right = (build.cast(node, dtype) for node in operands)
     axes = axes_of(left, right, labels)

@@ -12,7 +12,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.contraction import pair_product
 from asyncexec.array.data_types import astype
 from asyncexec.array.diagonals import diagonal
-from asyncexec.array.dtypes import checked_dtype, floating
+from asyncexec.array.dtypes import check_numbers, checked_dtype, floating
 from asyncexec.array.integers import integer
 from asyncexec.array.manipulation import concat
 from asyncexec.array.operands import chunk_limit, common_spec
@@ -90,6 +90,7 @@ def _observations(operation: str, m: Array, y: Array | None, *, rowvar: bool, dt
     parts = [as_array(each, operation) for each in (m, y) if each is not None]
     rows = []
     for part in parts:
+        check_numbers(operation, part.dtype)
         if part.ndim > 2:
             raise ValueError(
                 f"{operation}() takes variables in one axis or two, and got an array of shape {part.shape}"

@@ -301,18 +301,19 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"indexing={indexing!r}: use 'xy' or 'ij'")
-    if any(a.ndim != 1 for a in arrays):
+    given = [as_array(a, "meshgrid") for a in arrays]
+    if any(a.ndim != 1 for a in given):
         raise ValueError("meshgrid takes arrays with one axis")
-    order = list(range(len(arrays)))
-    if indexing == "xy" and len(arrays) > 1:
+    order = list(range(len(given)))
+    if indexing == "xy" and len(given) > 1:
         order[:2] = [1, 0]
-    lengths = {axis: a.shape[0] for axis, a in zip(order, arrays, strict=True)}
-    shape = tuple(lengths[axis] for axis in range(len(arrays)))
-    chunks = {axis: a.node.chunks[0] for axis, a in zip(order, arrays, strict=True)}
+    lengths = {axis: a.shape[0] for axis, a in zip(order, given, strict=True)}
+    shape = tuple(lengths[axis] for axis in range(len(given)))
+    chunks = {axis: a.node.chunks[0] for axis, a in zip(order, given, strict=True)}
     grid = []
-    for axis, a in zip(order, arrays, strict=True):
-        key = tuple(slice(None) if p == axis else None for p in range(len(arrays)))
-        settled = tuple(chunks[p] for p in range(len(arrays)))
+    for axis, a in zip(order, given, strict=True):
+        key = tuple(slice(None) if p == axis else None for p in range(len(given)))
+        settled = tuple(chunks[p] for p in range(len(given)))
         grid.append(Array(build.broadcast(build.index(a.node, key), shape, settled), a.own_spec))
     return tuple(grid)
 

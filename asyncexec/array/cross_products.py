@@ -9,6 +9,7 @@ import numpy as np
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
 from asyncexec.array.block_nodes import Blocks
+from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.integers import integer
 from asyncexec.array.matrix_kernels import cross_product
 from asyncexec.array.operands import chunk_limit
@@ -32,7 +33,7 @@ def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     Raises
     ------
     TypeError
-        If the elements are booleans.
+        If the elements are booleans, or no numbers.
     ValueError
         If an array has not three elements along the axis, or the others do not broadcast.
     """
@@ -47,6 +48,8 @@ def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
                 f"cross() of arrays of shapes {nodes[0].shape} and {nodes[1].shape} along axis {axis}: both must have "
                 f"three elements along it"
             )
+    for node in nodes:
+        check_numbers("cross", node.dtype)
     dtype = np.result_type(*(node.dtype for node in nodes))
     if dtype.kind == "b":
         raise TypeError("cross() takes numbers, and got booleans")

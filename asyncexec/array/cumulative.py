@@ -188,6 +188,9 @@ def cumreduction(  # noqa: PLR0917 - these parameters are those of Dask
         raise OptionError(f"method={method!r} of a scan: use 'sequential' or 'blelloch'")
     array, place = _along(as_array(x, "cumreduction"), axis, "cumreduction")
     result = _scanned_dtype(func, array) if dtype is None else checked_dtype(dtype)
+    with np.errstate(invalid="ignore"):
+        # What is no value of the type is refused now, rather than by the first task.
+        np.asarray(ident).astype(result)
     local = GivenScan(func, result, takes_dtype=_takes_dtype(func))
     total = _LastSlice(local) if preop is None else _Kept(preop)
     functions = ScanFunctions(

@@ -12,6 +12,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.contraction import pair_product
 from asyncexec.array.diagonal_nodes import diagonal_of_axes
+from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.einsum_labels import (
     Labels,
     Subscripts,
@@ -61,6 +62,8 @@ def einsum(subscripts: str, /, *operands: Array) -> Array:
     shapes = [node.shape for node in nodes]
     parsed = parse_subscripts(subscripts, shapes)
     lengths = lengths_of(parsed, shapes)
+    for node in nodes:
+        check_numbers("einsum", node.dtype)
     dtype = np.result_type(*(node.dtype for node in nodes))
     sums = _Sums(lengths, chunk_limit(spec), (spec or Spec()).free_bytes)
     terms = [

@@ -191,6 +191,8 @@ def _function(
 ) -> GroupedFunction:
     if isinstance(func, str):
         return grouped_function(func, array.dtype, dtype, correction=float(correction), q=float(q))
+    if not hasattr(func, "result_dtype"):
+        raise TypeError(f"func is a name, or a GroupedReducer, not {type(func).__name__}")
     result = func.result_dtype
     fill = np.nan if result.kind in "fc" else 0
     return GroupedFunction(func, dtype or result, fill)
@@ -275,6 +277,8 @@ def _fill(
 ) -> tuple[Any, np.dtype[Any]]:
     """Return the value of groups without elements, and the type of the result."""
     result = function.result
+    if fill_value is not None and np.asarray(fill_value).dtype.kind not in "biufcmM":
+        raise TypeError(f"fill_value is a number or a time, not {type(fill_value).__name__}")
     if fill_value is None:
         fill = function.fill
         nan = isinstance(fill, float) and math.isnan(fill)

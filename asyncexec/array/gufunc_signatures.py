@@ -42,7 +42,13 @@ class GufuncSignature:
         ------
         OptionError
             If it is none.
+        TypeError
+            If it is no text.
         """
+        if not isinstance(text, str):
+            raise TypeError(
+                f"a signature is text such as '(i,j),(j)->(i)', not {type(text).__name__}"
+            )
         given, arrow, returned = text.partition("->")
         if not (arrow and _INPUTS.match(given) and _OUTPUTS.match(returned)):
             raise OptionError(

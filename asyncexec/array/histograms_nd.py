@@ -10,6 +10,7 @@ import numpy as np
 
 from asyncexec.array import build, statistical
 from asyncexec.array.array import Array
+from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.histogram_kernels import CountInCells
 from asyncexec.array.histogram_tables import extremes, real_elements, summed_tables
@@ -136,6 +137,8 @@ def _points(
 ) -> tuple[list[Node], list[Array], Spec | None]:
     """Return the nodes of blocks, the coordinates as arrays (one of all, in columns), and the spec they share."""
     arrays = [real_elements(each, operation) for each in ((sample,) if columns else sample)]
+    for each in arrays:
+        check_numbers(operation, each.dtype)
     wanted = 2 if columns else 1
     if not arrays or any(each.ndim != wanted or len(each) != len(arrays[0]) for each in arrays):
         shapes = ", ".join(str(each.shape) for each in arrays) or "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncexec.array.calls import name_in_errors
 from asyncexec.array.cholesky_factors import cholesky
 from asyncexec.array.cross_products import cross
 from asyncexec.array.decompositions import QRResult, SVDResult, qr, svd, svdvals
@@ -53,3 +54,5 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+name_in_errors(globals(), __all__, module=__name__, prefix="xp.linalg.")

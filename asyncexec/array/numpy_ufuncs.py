@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array import build
+from asyncexec.array.calls import STANDARD, raise_named
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.kernels import NthResult
 from asyncexec.array.namespace import namespace
@@ -50,7 +51,11 @@ class UfuncMethod:
 
 
 def _ufunc_of_class(_: Any, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-    return call_ufunc(ufunc, method, inputs, keywords)
+    try:
+        return call_ufunc(ufunc, method, inputs, keywords)
+    except STANDARD as error:
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        raise_named(error, _called_as(ufunc, method), function, inputs, keywords)
 
 
 def call_ufunc(
@@ -68,7 +73,7 @@ def call_ufunc(
     TypeError
         If it is to write to an array that exists (``out=``), or works on more than single elements.
     """
-    called = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    called = _called_as(ufunc, method)
     if not all(isinstance(x, _OPERANDS) for x in inputs):
         return NotImplemented
     given = {k: v for k, v in keywords.items() if k not in _IGNORED and v is not None}
@@ -91,6 +96,10 @@ def call_ufunc(
     if method == "reduce":
         return numpy_reduction(function, called, inputs[0], axis, given)
     return function(_operand(inputs[0]), axis=axis, **given)
+
+
+def _called_as(ufunc: np.ufunc, method: str) -> str:
+    return f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
 
 
 def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mapping[str, Any]) -> Any:

@@ -62,7 +62,8 @@ def pad(
     Raises
     ------
     ValueError
-        If the mode, or the ``reflect_type``, is none of these, numbers do not fit the axes, or an axis without elements
+        If the mode, or the ``reflect_type``, is none of these, values are given that mean nothing in that mode, numbers
+        do not fit the axes, or an axis without elements
         is to be padded with elements of itself.
     TypeError
         If a width is no integer.
@@ -77,6 +78,7 @@ def pad(
         raise ValueError(f"mode {mode!r} is none of {', '.join(sorted({*_MIRRORS, *_MAKERS}))}")
     if reflect_type != "even":
         raise ValueError(f"reflect_type={reflect_type!r} is not there: use 'even'")
+    _check_meant(mode, stat_length, constant_values, end_values)
     padded = {axis: pair for axis, pair in enumerate(widths) if any(pair)}
     if mode not in ("constant", "empty"):
         for axis in padded:
@@ -120,6 +122,22 @@ class _Side:
 
 
 _MIRRORS = frozenset({"edge", "reflect", "symmetric", "wrap"})
+
+
+def _check_meant(mode: str, stat_length: Any, constant_values: Any, end_values: Any) -> None:
+    """Check that nothing is given that the mode does not use."""
+    given = (
+        ("stat_length", stat_length is not None, ("maximum", "mean", "minimum")),
+        ("constant_values", not _is_zero(constant_values), ("constant",)),
+        ("end_values", not _is_zero(end_values), ("linear_ramp",)),
+    )
+    for name, is_given, modes in given:
+        if is_given and mode not in modes:
+            raise ValueError(f"{name} means nothing in mode {mode!r}: it is for {', '.join(modes)}")
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int) and value == 0
 
 
 def _widths(given: Any, ndim: int) -> list[tuple[int, int]]:

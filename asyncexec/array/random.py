@@ -10,6 +10,7 @@ import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
+from asyncexec.array.calls import name_methods_in_errors
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.distributions import Distributions, Size
 from asyncexec.array.dtypes import checked_dtype
@@ -242,6 +243,12 @@ class RandomArrays(Distributions):
             found = reshape(found, (*a.shape[:place], *shape, *a.shape[place + 1 :]))
         return found if chunks == "auto" else found.rechunk(chunks)
 
+
+name_methods_in_errors(
+    RandomArrays,
+    [name for name in dir(RandomArrays) if not name.startswith("_")],
+    "RandomArrays.",
+)
 
 _OF_SEVERAL = frozenset(
     {"dirichlet", "multinomial", "multivariate_hypergeometric", "multivariate_normal"}

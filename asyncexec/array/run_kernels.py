@@ -19,7 +19,8 @@ type Block = NDArray[Any]
 def begins(block: Block, before: Block, block_id: Index, *, equal_nan: bool) -> Block:
     """Return where runs begin; each NaN is a run of its own, or all are one (``equal_nan``)."""
     found = np.ones(block.shape, np.bool_)
-    np.not_equal(block[1:], block[:-1], out=found[1:])
+    # By the operator, which compares records, too.
+    found[1:] = block[1:] != block[:-1]
     if block_id[0]:
         found[:1] = block[:1] != before
     if equal_nan and block.dtype.kind in "fc":

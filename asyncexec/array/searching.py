@@ -30,6 +30,8 @@ def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
     OverflowError
         If a Python integer is out of the range of the result's type.
     """
+    if isinstance(condition, str | bytes):
+        raise TypeError(f"the condition is an array of booleans, not {type(condition).__name__}")
     operands = (x1, x2)
     if not all(_weak(x) or isinstance(getattr(x, "dtype", None), np.dtype) for x in operands):
         return elementwise("where", np.where, condition, x1, x2)
@@ -164,11 +166,11 @@ def digitize(x: Array, bins: Array | Any, /, *, right: bool = False) -> Array:
     ValueError
         If ``bins`` has not one axis, or goes up and down.
     TypeError
-        If elements are complex.
+        If elements are no real numbers.
     """
     array = as_array(x, "digitize")
     edges = np.array(evaluated(bins, "digitize") if isinstance(bins, Array) else bins)
-    if array.dtype.kind == "c" or edges.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" or edges.dtype.kind not in "biuf":
         raise TypeError(
             f"digitize() takes real numbers, and got elements of {array.dtype} and bins of {edges.dtype}"
         )

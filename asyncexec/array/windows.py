@@ -53,8 +53,15 @@ def sliding_window_view(
     ------
     ValueError
         If a window is longer than its axis, or there are not as many lengths as axes.
+    TypeError
+        If the elements are text of any length.
     """
     array = as_array(x, "sliding_window_view")
+    if array.dtype.kind == "T":
+        raise TypeError(
+            "sliding_window_view() does not take text of any length, of which NumPy has no windows: convert it before, "
+            "such as by .astype('U20')"
+        )
     lengths = integers(window_shape, "window_shape")
     given = tuple(range(array.ndim)) if axis is None else integers(axis, "axis")
     axes = tuple(build.normalized_axis(a, array.ndim) for a in given)

@@ -212,3 +212,48 @@ __eq__ __float__ __floordiv__ __ge__ __getitem__ __gt__ __index__ __init__ __int
 __le__ __lshift__ __lt__ __matmul__ __mod__ __mul__ __ne__ __neg__ __or__ __pos__ __pow__
 __rshift__ __setitem__ __sub__ __truediv__ __xor__ to_device
 """
+
+WRONG_EVERYWHERE = ("some text", object())
+"""What no argument may be, but for those below."""
+
+WRONG_FOR = {
+    "axis": (99, -99, 1.5, (0, 0)),
+    "axes": (99, 1.5),
+    "source": (99, 1.5),
+    "destination": (99, 1.5),
+    "axis1": (99, 1.5),
+    "axis2": (99, 1.5),
+}
+"""What an argument of this name may not be."""
+
+TAKES_ANYTHING = {
+    "apply_gufunc": {"axes"},
+    "asarray": {"obj"},
+    "from_array": {"x"},
+    "full": {"fill_value"},
+    "logical_and": {"x1", "x2"},
+    "logical_or": {"x1", "x2"},
+    "logical_xor": {"x1", "x2"},
+    "where": {"x2"},
+}
+"""Parameters that take text too, as NumPy does."""
+
+COMPUTED_BY_USERS = {
+    "apply_gufunc",
+    "blockwise",
+    "map_blocks",
+    "map_overlap",
+    "cumreduction",
+    "reduction",
+    "from_blocks",
+    "to_zarr",
+    "store",
+    "store_icechunk",
+    "persist",
+    "compute",
+    "plan_of",
+}
+"""Functions that call functions of users, whose element types these promise, or that write."""
+
+DEPENDS_ON_VALUES = {"linalg.cholesky", "linalg.inv", "linalg.solve", "take_along_axis"}
+"""Functions that refuse elements by their values, which tasks alone see."""

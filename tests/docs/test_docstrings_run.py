@@ -88,6 +88,7 @@ def public_names() -> dict[str, str]:
         module = importlib.import_module(module_name)
         for name in names_of(module):
             value = getattr(module, name)
+            value = inspect.unwrap(value) if callable(value) else value
             if needs_an_example(value):
                 found.setdefault(
                     f"{value.__module__}.{value.__qualname__}", f"{module_name}.{name}"
