@@ -75,7 +75,7 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     _no_out("dot", out)
     if not np.ndim(a) or not np.ndim(b):
         return _lazy(a) * b
-    return namespace().tensordot(_lazy(a), _lazy(b), axes=((-1,), (max(b.ndim - 2, 0),)))
+    return namespace().tensordot(_lazy(a), _lazy(b), axes=((-1,), (max(np.ndim(b) - 2, 0),)))
 
 
 def _inner(a: Any, b: Any, /) -> Any:
@@ -180,8 +180,14 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return namespace().concat([first, second], axis=axis)
 
 
+def _check_sections(given: Any) -> None:
+    if not np.ndim(given) and int(given) < 1:
+        raise ValueError(f"an axis is split into one part or more, and not into {given!r}")
+
+
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     n = ary.shape[axis]
+    _check_sections(indices_or_sections)
     if np.ndim(indices_or_sections):
         inner = [int(i) for i in indices_or_sections]
     else:
@@ -192,6 +198,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
 
 
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    _check_sections(indices_or_sections)
     if not np.ndim(indices_or_sections) and ary.shape[axis] % int(indices_or_sections):
         raise ValueError(
             f"an axis of length {ary.shape[axis]} cannot be split into {indices_or_sections} equal parts: "
