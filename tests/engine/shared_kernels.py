@@ -1,6 +1,7 @@
 """Kernels for tests of intermediates in shared memory, which say what is there and end in every way."""
 
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -85,3 +86,48 @@ def die_while_writing():
                 os.kill(os.getpid(), signal.SIGKILL)
 
     shared_array._write_file = half
+
+
+def stop_while_writing():
+    """Have every worker stop for good when half of its first chunk is written."""
+
+    def half(path, whole):
+        with Path(path).open("xb") as file:
+            file.write(whole[: len(whole) // 2])
+            file.flush()
+            Path(path).parents[3].joinpath("..", "waits").touch()
+            time.sleep(60)
+
+    shared_array._write_file = half
+
+
+def have_little_room():
+    """Have the memory file system be one of three chunks, whoever has them."""
+
+    def room(folder):
+        held = [path.stat().st_size for path in Path(folder).parents[2].rglob("[0-9]*.[0-9]*")]
+        return max(0, 3 * DATA.nbytes // 4 - sum(held))
+
+    shared_array.free_bytes = room
+
+
+def where(block, folder):
+    """How many chunks in memory there are, 1000 to a file that is not in memory."""
+    work = Path(folder, "..", "work").glob("asyncexec-*/from-memory-*/c/*/*")
+    return counting(block, folder) + 1000 * len(list(work))
+
+
+def removing_memory(block, folder):
+    """Remove the folder for memory with all that is in it, once, and pass on the chunk."""
+    with suppress(FileExistsError):
+        (Path(folder).parent / "removed").mkdir()
+        shutil.rmtree(folder)
+    return block + 1
+
+
+def waiting_for_word(block, folder):
+    """Say that chunks are there, and pass the chunk on once the word is given."""
+    Path(folder, "..", f"waits-{os.getppid()}").touch()
+    while not Path(folder, "..", "go").exists():
+        time.sleep(0.01)
+    return block + 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import StorageError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
+from asyncexec.storage.chunks.block_io import InMemory
 from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.metadata import documents_ahead
@@ -29,7 +30,7 @@ from asyncexec.storage.workspace.preparation import (
     sources_of,
     written_places,
 )
-from asyncexec.storage.workspace.stage_inputs import stage_inputs
+from asyncexec.storage.workspace.stage_inputs import is_staged, stage_inputs
 from asyncexec.storage.workspace.target import Target
 from asyncexec.storage.workspace.targets import RunTargets
 from asyncexec.storage.workspace.work_dir import make_work_place
@@ -37,7 +38,7 @@ from asyncexec.storage.workspace.work_dir import make_work_place
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import Opening
-    from asyncexec.storage.chunks.block_io import BlockIO, InMemory
+    from asyncexec.storage.chunks.block_io import BlockIO
     from asyncexec.storage.versions.writes import OpenWrites, SessionWrites
 
 _log = logging.getLogger(__name__)
@@ -159,9 +160,11 @@ class ArrayWorkspace:
             examined = targets.settle(examined, resumed=place.found)
             parts.settle()
             same_process = opening.locality is Locality.SAME_PROCESS
-            if not same_process:
-                blocks = stage_inputs(blocks, place, stop=opening.stop, compressor=self.compressor)
             tier = self._tier(opening, memory)
+            if not same_process:
+                blocks = stage_inputs(
+                    blocks, place, tier=tier, stop=opening.stop, compressor=self.compressor
+                )
             packed = pack_targets(zipped, place, targets.generation)
             mine = {identity(target.place): target.ref for target in examined}
             mine |= {identity(target.location): target.ref for target in packed}
@@ -242,7 +245,7 @@ class ArrayWorkspace:
             return None
         if opening.locality is Locality.SAME_PROCESS:
             return memory.here(self.tier_bytes)
-        if opening.locality is Locality.ELSEWHERE or not (self._intermediates or self.late):
+        if opening.locality is Locality.ELSEWHERE or not (self._handed_over or self.late):
             return None
         folder = None if self.memory_dir is None else locate(self.memory_dir).local_path
         tier = memory.shared(folder, self.tier_bytes)
@@ -255,13 +258,16 @@ class ArrayWorkspace:
 
     def _notes(self, tier: SharedRun, memory: RunChunks) -> tuple[str, ...]:
         """Return sentences for users on a memory file system that is small for the intermediates of the run."""
-        wanted = sum(ref.nbytes for ref in self._intermediates)
+        wanted = sum(self._handed_over)
         note = tier.shortage(min(wanted, memory.limit_bytes, self.tier_bytes or wanted))
         if note:
             _log.warning("%s", note)
         return (note,) if note else ()
 
     @property
-    def _intermediates(self) -> list[StoredArray]:
+    def _handed_over(self) -> list[int]:
+        """The bytes of intermediates, and of arrays in memory that are handed over as these are."""
         written = [target.ref for io in self.blocks.values() for target in io.targets]
-        return [ref for ref in written if ref.location.run_scoped]
+        read = {id(s.array): s.array for io in self.blocks.values() for s in io.sources}
+        given = [a.data.nbytes for a in read.values() if isinstance(a, InMemory) and is_staged(a)]
+        return [ref.nbytes for ref in written if ref.location.run_scoped] + given

@@ -102,7 +102,11 @@ class LateArrays:
         given = {stage.name: blocks}
         if self._locality is not Locality.SAME_PROCESS:
             given = stage_inputs(
-                given, place, f"for-{len(self._blocks)}", compressor=self._compressor
+                given,
+                place,
+                f"for-{len(self._blocks)}",
+                tier=self._tier,
+                compressor=self._compressor,
             )
         more = bind(
             given,
