@@ -27,12 +27,15 @@ def opened(ref: StoredArray) -> Chunks:
     ArrayNotFoundError, CorruptArrayError, StorageError
         If it is missing or is not as ``ref`` describes it.
     """
-    # The process is part of the key, as handles do not survive a fork.
-    return _opened(ref, os.getpid())
+    return opened_in(ref, os.getpid())
 
 
 @lru_cache(maxsize=OPENED_LIMIT)
-def _opened(ref: StoredArray, _process: int) -> Chunks:
+def opened_in(ref: StoredArray, _process: int) -> Chunks:
+    """Return the array that ``ref`` refers to; for callers to whom a call less counts, with this process's id.
+
+    The process is part of the key, as handles do not survive a fork.
+    """
     if ref.part is not None:
         from asyncexec.storage.chunks.array_parts import PartChunks  # noqa: PLC0415 - most arrays are written whole
 
@@ -46,7 +49,7 @@ def _opened(ref: StoredArray, _process: int) -> Chunks:
 
 def forget_opened() -> None:
     """Close every array that this process keeps opened."""
-    _opened.cache_clear()
+    opened_in.cache_clear()
 
 
 def read(ref: StoredArray, region: Region) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import getpid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.box import next_index
 from asyncexec.plan.lengths import block_at, block_start, misplaced_border
 from asyncexec.plan.masked import unmasked
-from asyncexec.storage.chunks.access import opened
+from asyncexec.storage.chunks.access import opened, opened_in
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.awaited_opening import all_of, aopened
 from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES
@@ -131,7 +132,15 @@ class TaskOutput:
         if self.access is not None:
             return tuple([axis.region(index) for axis in self.access.axes])
         along = zip(index, self.block, self.array.shape, strict=True)
-        return tuple([slice(block_start(b, i), min(block_start(b, i + 1), n)) for i, b, n in along])
+        # Of regular blocks without a call, as it is asked for every chunk.
+        return tuple(
+            [
+                slice(b * i, min(b * i + b, n))
+                if type(b) is int
+                else slice(block_start(b, i), min(block_start(b, i + 1), n))
+                for i, b, n in along
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -171,7 +180,7 @@ class BlockIO:
         for number in numbers:
             source = self.sources[number]
             array = source.array
-            readable = opened(array) if isinstance(array, StoredArray) else array
+            readable = opened_in(array, getpid()) if isinstance(array, StoredArray) else array
             block = readable.read(source.select(index))
             total += block.nbytes
             inputs[number] = block
@@ -211,7 +220,8 @@ class BlockIO:
         total = 0
         for target, region, block in self._parts(index, result):
             array = target.array
-            (opened(array) if isinstance(array, StoredArray) else array).write(region, block)
+            writable = opened_in(array, getpid()) if isinstance(array, StoredArray) else array
+            writable.write(region, block)
             total += block.nbytes
         return total
 
