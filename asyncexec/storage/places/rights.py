@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from asyncexec.masking import masked_logins
 from asyncexec.storage.places.options import shown
+from asyncexec.storage.places.repository_names import ICECHUNK
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -81,6 +82,9 @@ def asked_endpoint(error: BaseException, location: Location) -> str:
     found = _ASKED.search(_text(error))
     if found is not None:
         return _origin(found[2])
+    asked = str(getattr(error, ASKED, ""))
+    if asked.startswith(ICECHUNK):  # Whose stores say nothing of that.
+        return asked
     options: dict[str, Any] = dict(location.options)
     client = options.get("client_kwargs")
     if isinstance(client, Mapping):

@@ -10,6 +10,8 @@ from threading import Lock
 from typing import Any
 
 from asyncexec.masking import masked_logins
+from asyncexec.storage.places.held_stores import is_of_icechunk
+from asyncexec.storage.places.repository_names import repository_name
 from asyncexec.storage.places.requests import TRY_SECONDS
 
 CLIENT_OPTIONS = frozenset(
@@ -159,6 +161,8 @@ def endpoint_of(inner: Any, *, scheme: str = "", url: str = "") -> str:
         found = getattr(filesystem, "endpoint_url", None) or ""
         bucket = str(getattr(inner, "path", "")).strip("/").partition("/")[0]
         return masked_logins(f"{filesystem.protocol} {bucket} {found}".strip())
+    if is_of_icechunk(inner):
+        return repository_name(inner.session)
     return f"{type(inner).__name__} {scheme} {masked_logins(url).partition('?')[0]}".strip()
 
 

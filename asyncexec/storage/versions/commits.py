@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncexec.errors import CommitConflictError, StorageError
+from asyncexec.errors import CommitConflictError, StorageError, StorageTimeoutError
 from asyncexec.request_failures.reading import failure_of
+from asyncexec.storage.places.repository_names import repository_name
 from asyncexec.storage.places.requests import request
+from asyncexec.storage.versions.waiting import SilentRepositoryError, while_answered
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,8 +37,8 @@ class Commit:
     allow_empty: bool = False
 
 
-def committed(session: Any, commit: Commit) -> str:
-    """Commit ``session``, and return the snapshot.
+def committed(session: Any, commit: Commit, *, probe: Callable[[], object]) -> str:
+    """Commit ``session``, and return the snapshot; ``probe`` asks its repository for something small meanwhile.
 
     Raises
     ------
@@ -44,13 +46,19 @@ def committed(session: Any, commit: Commit) -> str:
         If the branch has other commits by now, and they could not be reconciled.
     StorageError
         If the repository fails.
+    StorageTimeoutError
+        If it does not answer.
     """
     branch = session.branch
+    endpoint = repository_name(session)
     tries = 0
 
     def try_it(_: float) -> str:
         nonlocal tries
         tries += 1
+        return while_answered(commit_it, probe)
+
+    def commit_it() -> str:
         snapshot: str = session.commit(
             commit.message,
             None if commit.metadata is None else dict(commit.metadata),
@@ -61,10 +69,22 @@ def committed(session: Any, commit: Commit) -> str:
         return snapshot
 
     try:
-        return request(try_it, "icechunk")
+        return request(try_it, endpoint)
+    except SilentRepositoryError:
+        raise _silent(endpoint, branch) from None
     except Exception as error:
         rebased = commit.rebase_with is not None
         raise _not_committed(error, branch, rebased=rebased, again=tries > 1) from error
+
+
+def _silent(endpoint: str, branch: str | None) -> StorageTimeoutError:
+    error = StorageTimeoutError(
+        f"{endpoint} does not answer while the session is committed to branch {branch!r}: the commit may be made yet. "
+        f"The session has all that the plan has computed; once the repository answers, look at "
+        f"repo.ancestry(branch={branch!r}), and if the commit is not there, call session.commit(...)"
+    )
+    error.endpoint = endpoint
+    return error
 
 
 def _not_committed(

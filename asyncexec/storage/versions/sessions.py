@@ -12,7 +12,9 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.repository_names import repository_name
 from asyncexec.storage.places.requests import request
+from asyncexec.storage.versions.waiting import within
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -74,8 +76,8 @@ def check_session(session: Any, *, commits: bool = False) -> None:
         )
 
 
-def asked[T](call: Callable[[], T], location: Location, what: str) -> T:
-    """Return what ``call`` returns, which asks the repository of ``location``; repeated where that helps.
+def asked[T](call: Callable[[], T], session: Any, location: Location, what: str) -> T:
+    """Return what ``call`` returns, which asks the repository of ``session``; repeated where that helps.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def asked[T](call: Callable[[], T], location: Location, what: str) -> T:
         If it fails for good; ``what`` is the end of the sentence (``"cannot be forked"``).
     """
     try:
-        return request(lambda _: call(), "icechunk")
+        return request(lambda seconds: within(call, seconds), repository_name(session))
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, what) from None
 
@@ -112,7 +114,7 @@ def sent_sources(blocks: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
     def fork_of(session: Any, location: Location) -> Store:
         known = next((store for of, store in forks if of == session), None)
         if known is None:
-            store: Store = asked(session.fork, location, "cannot be sent to workers").store
+            store: Store = asked(session.fork, session, location, "cannot be sent to workers").store
             forks.append((session, store))
             return store
         return known

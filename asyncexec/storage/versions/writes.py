@@ -16,7 +16,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError, StorageError, TargetExistsError
+from asyncexec.request_failures.reading import failure_of
+from asyncexec.request_failures.reasons import Nature
 from asyncexec.storage.places.array_documents import array_documents, dimension_names
+from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.groups import surroundings
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import is_group
@@ -119,14 +122,17 @@ class SessionWrites:
             check_writable(target.ref.location)
         stop()
         place = replace(targets[0].ref.location, url="")
-        fork = asked(session.fork, place, "cannot be forked")
+        fork = asked(session.fork, session, place, "cannot be forked")
         making = _Making(fork.store, Changes.of(session), overwrite=self.overwrite)
         for target in targets:
             if target.within is None:
-                making.make(target)
+                try:
+                    making.make(target)
+                except Exception as error:  # noqa: BLE001 - as the store puts it
+                    raise storage_error(error, target.ref.location, "cannot be made") from None
         stop()
         # Of what was made it holds a snapshot, so that forks of it are small: what a task has written, and no more.
-        base = asked(fork.fork, place, "cannot be forked")
+        base = asked(fork.fork, session, place, "cannot be forked")
         source = ForkSource(uuid.uuid4().hex, pickle.dumps(base))
         if not _is_reachable(source, base):
             if not same_process:
@@ -204,17 +210,26 @@ class OpenWrites:
                 objects_at(_at(self.session.store, path)).delete()
             self.session.merge(self.fork)
         except Exception as error:
+            if failure_of(error) is not None:
+                place = _at(self.session.store, "")
+                raise storage_error(error, place, "cannot be merged into") from None
             raise StorageError(
                 f"what the plan has written cannot be merged into its Icechunk session, which was changed while the "
                 f"plan ran: {_first_line(error)}. Store the arrays by one plan, or one plan after the other"
             ) from error
-        return None if self.writes.commit is None else committed(self.session, self.writes.commit)
+        if self.writes.commit is None:
+            return None
+        return committed(self.session, self.writes.commit, probe=self._ask)
 
     def close(self) -> None:
         """Let other runs make what this one has made, and let go of the forks that this process keeps."""
         with _lock:
             _running.discard(self)
         forget_forks(self.source)
+
+    def _ask(self) -> None:
+        """Ask the repository for something small, on connections of its own."""
+        objects_at(_at(self.source.new().store, ""), read_only=True).get(DOCUMENT)
 
     def _receipts(self, values: Mapping[str, list[Any]]) -> list[list[bytes]]:
         found: list[list[bytes]] = []
@@ -339,8 +354,11 @@ def _is_reachable(source: ForkSource, base: Any) -> bool:
     """Return whether a fork that has travelled has the repository that ``base`` has."""
     try:
         there = objects_at(_at(source.new().store, "")).get(DOCUMENT)
-    except Exception:  # noqa: BLE001 - an empty repository says so in several ways
-        return False
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        failure = failure_of(error)
+        if failure is not None and failure.reason.nature is not Nature.PERMANENT:
+            raise storage_error(error, _at(base.store, ""), "cannot be read") from None
+        return False  # An empty repository says so in several ways.
     return there == objects_at(_at(base.store, "")).get(DOCUMENT)
 
 

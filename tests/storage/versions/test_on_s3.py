@@ -6,6 +6,7 @@ import pytest
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import StorageError, TaskFailedError
+from asyncexec.storage.places import requests
 from tests.object_stores.servers import KEYS
 from tests.storage.versions.repositories import committed, icechunk
 
@@ -16,8 +17,8 @@ DATA = np.random.default_rng(7).random((64, 64))
 
 
 @pytest.fixture
-def repo(proxy, bucket):
-    storage = icechunk.s3_storage(
+def storage(proxy, bucket):
+    return icechunk.s3_storage(
         bucket=bucket,
         prefix="repo",
         region="us-east-1",
@@ -27,6 +28,10 @@ def repo(proxy, bucket):
         access_key_id=KEYS["access_key_id"],
         secret_access_key=KEYS["secret_access_key"],
     )
+
+
+@pytest.fixture
+def repo(storage):
     return icechunk.Repository.create(storage)
 
 
@@ -86,3 +91,20 @@ async def test_one_commit_is_made_whatever_answers_are_lost(repo, proxy, key, wh
     assert rule.hits == 1
     assert [c.message for c in repo.ancestry(branch="main")][:-1] == ["x"]
     np.testing.assert_array_equal(committed(repo, "x"), DATA)
+
+
+async def test_a_silent_repository_is_an_error_that_names_it(repo, storage, proxy, monkeypatch):
+    monkeypatch.setattr(requests, "TRY_SECONDS", 0.5)
+    monkeypatch.setattr(requests, "SILENCE_SECONDS", 1.2)
+    # So that what nobody waits for any more ends before the test does.
+    limits = icechunk.StorageTimeoutSettings(operation_timeout_ms=3_000)
+    config = icechunk.RepositoryConfig(storage=icechunk.StorageSettings(timeouts=limits))
+    repo = icechunk.Repository.open(storage, config)
+    x = xp.asarray(DATA, chunks=(32, 32))
+    session = repo.writable_session("main")
+    proxy.on("*", "*", does="silence", seconds=5.0, times=None)
+    with pytest.raises(StorageError, match="does not answer") as caught:
+        await ax.store_icechunk(x, "x", session, commit="x")
+    assert proxy.url in str(caught.value)
+    assert KEYS["secret_access_key"] not in str(caught.value)
+    proxy.clear()
