@@ -114,7 +114,7 @@ class ReportStream:
                 giving.give_to(self._take)
             # Where batches are given at once, this waits for the end of them.
             async for batch in batches:
-                self._pending += len(batch.jobs)
+                self._count(batch)
                 submit(batch)
                 del batch  # or it would be kept until the next one comes
         except Exception as error:  # noqa: BLE001 - the consumer of the map raises it
@@ -125,9 +125,14 @@ class ReportStream:
         self._fed = True
         self._changed.set()
 
+    def _count(self, batch: Batch) -> None:
+        self._pending += len(batch.jobs)
+        if batch.following:
+            self._pending += sum(len(each.jobs) for each in batch.following)
+
     def _take(self, batch: Batch) -> None:
         """Submit a batch that is given at once; nothing is raised into the giver's work."""
-        self._pending += len(batch.jobs)
+        self._count(batch)
         try:
             if self._error is None and self._submit is not None:
                 self._submit(batch)

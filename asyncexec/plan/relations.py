@@ -9,6 +9,7 @@ barrier.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from asyncexec.errors import RelationError
@@ -216,6 +217,7 @@ class Opaque(_Whole):
     """
 
 
+@lru_cache(maxsize=256)  # A chain of stages has one, instead of one each.
 def identity(shape: Shape) -> Blockwise:
     """Index i reads index i.
 

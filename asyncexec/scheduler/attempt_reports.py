@@ -93,6 +93,8 @@ class AttemptReports:
         attempt.started = now
         attempt.worker = worker
         stage = attempt.lease.stage
+        if stage.first_at is None:
+            self._sender.begin_stage(stage, now)
         if stage.throttles:
             self._sender.attempt_started(stage, now)
         if worker not in self._starts.workers:
@@ -116,6 +118,8 @@ class AttemptReports:
     def ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
         """Record that an attempt has ended, which is with the backend no more, and do what follows for its task."""
         stage = attempt.lease.stage
+        if attempt.lease.behind is not None and not self._followed(attempt, outcome, now):
+            return
         monitor = stage.monitor
         succeeded = outcome[1] is Status.SUCCEEDED
         self._sender.ended(attempt, outcome, now)
@@ -133,18 +137,30 @@ class AttemptReports:
         if not succeeded:
             self._unsuccessful(attempt, stage, outcome, now)
             return
-        stage.batch.measured(outcome[4])
-        if outcome[11]:
-            stage.batch.widen(outcome[11])
+        stage.batch.measured(outcome[4], outcome[11])
         seconds = monitor.succeeded(outcome, attempt.task)
         watch = stage.worker_watch
-        if watch is not None and (seconds >= LEAST_SECONDS or watch.ranks is not None):
+        if seconds >= LEAST_SECONDS or (watch is not None and watch.ranks is not None):
             stage.compare_worker(attempt, outcome.worker, seconds, now)
         record = attempt.task_record
         if record is None or self._first_success(attempt, record, stage):
             self._completion.complete(attempt, stage, outcome[8], now)
         else:
             self._values.delete((outcome.value,))
+
+    def _followed(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> bool:
+        """Record that an attempt has ended which followed another one in its batch; return whether it had started.
+
+        If it had not, as that other one has no value or was cancelled, its task is sent when what it reads is complete.
+        """
+        stage = attempt.lease.stage
+        again = not (outcome.started or self._status.stopping)
+        stage.readiness.queue.let_go(attempt.task, again=again)
+        if not outcome.started:
+            self._sender.ended(attempt, None, now)
+        elif stage.first_at is None:
+            self._sender.begin_stage(stage, now)
+        return outcome.started
 
     def _unlike_reported(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return an outcome with the status that backends do not know: timed out, or skipped."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from asyncexec.backends.contract import Batch
+from asyncexec.backends.contract import Batch, FollowingAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -45,12 +45,12 @@ class BatchQueue:
         unwanted = frozenset(attempts)
         kept: deque[Batch] = deque()
         for batch in self._batches:
-            jobs = [job for job in batch.jobs if job.attempt not in unwanted]
-            withdrawn.update(job.attempt for job in batch.jobs if job.attempt in unwanted)
-            if len(jobs) == len(batch.jobs):
+            found = unwanted.intersection(batch.attempts)
+            withdrawn |= found
+            if not found:
                 kept.append(batch)
-            elif jobs:
-                kept.append(replace(batch, jobs=jobs))
+            elif rest := _without(batch, found):
+                kept.append(rest)
         self._batches = kept
         return withdrawn
 
@@ -69,3 +69,15 @@ class BatchQueue:
             self._changed = anyio.Event()
             await self._changed.wait()
         return self._batches.popleft()
+
+
+def _without(batch: Batch, attempts: Collection[int]) -> Batch | None:
+    """Return a batch without some of its attempts; None if none is left. What follows one of them will not start."""
+    jobs = [job for job in batch.jobs if job.attempt not in attempts]
+    following = [
+        FollowingAttempts(each.program, [job for job in each.jobs if job.attempt not in attempts])
+        for each in batch.following
+    ]
+    if not (jobs or any(each.jobs for each in following)):
+        return None
+    return replace(batch, jobs=jobs, following=following)

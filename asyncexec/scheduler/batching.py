@@ -105,8 +105,10 @@ class BatchSize:
             self._least = min(self.most, width * self._rounds)
             self.at_once = width
 
-    def measured(self, seconds: float) -> None:
-        """Record a task's duration on its worker."""
+    def measured(self, seconds: float, width: int = 0) -> None:
+        """Record a task's duration on its worker, and, unless 0, at how many at once that keeps its slot busy."""
+        if width:
+            self.widen(width)
         mean = self._mean
         # Slower tasks count faster than quicker ones: too long a batch costs more than too short a one.
         if seconds > mean:

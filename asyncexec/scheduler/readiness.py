@@ -70,6 +70,11 @@ class StageReadiness:
             )
 
     @property
+    def follows(self) -> bool:
+        """True where each task waits for one task of one other stage, and none was complete before the run."""
+        return self._direct and not self._done and not self.gates
+
+    @property
     def open(self) -> bool:
         """True where a task of this stage could be taken now."""
         return self.queue.count > 0 and not self.gates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class ReadyQueue:
@@ -15,15 +15,19 @@ class ReadyQueue:
         The tasks in it.
     filled : callable
         Called when there are tasks where there were none.
+    followed : dict of int to bool, or None
+        Tasks that are with the backend already, behind what they read, and whether that is complete: then they are not
+        added, unless they are let go of.
     """
 
-    __slots__ = ("_runs", "count", "filled")
+    __slots__ = ("_runs", "count", "filled", "followed")
 
     def __init__(self) -> None:
         # [start, stop); only while there are any, as an empty one is larger than all else of a stage that waits.
         self._runs: deque[list[int]] | None = None
         self.count = 0
         self.filled: Callable[[], object] = _nothing
+        self.followed: dict[int, bool] | None = None
 
     @property
     def first(self) -> int | None:
@@ -32,6 +36,9 @@ class ReadyQueue:
 
     def push(self, task: int) -> None:
         """Add one task at the end."""
+        if self.followed and task in self.followed:
+            self.followed[task] = True
+            return
         self.count += 1
         runs = self._runs
         if runs is None:
@@ -57,6 +64,17 @@ class ReadyQueue:
         self._filled_runs().appendleft([task, task + 1])
         if self.count == 1:
             self.filled()
+
+    def follow(self, tasks: Iterable[int]) -> None:
+        """Add none of ``tasks`` until they are let go of, as they are with the backend."""
+        if self.followed is None:
+            self.followed = {}
+        self.followed.update(dict.fromkeys(tasks, False))
+
+    def let_go(self, task: int, *, again: bool) -> None:
+        """Record that a task is with the backend no more; ``again`` adds it, if what it reads is complete."""
+        if self.followed and self.followed.pop(task, False) and again:
+            self.push(task)
 
     def take(self, most: int) -> Sequence[int]:
         """Remove and return up to ``most`` tasks."""

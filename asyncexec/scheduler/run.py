@@ -119,6 +119,7 @@ class Run:
             values=state.values,
             skip=self._completion.skip,
             slow_workers=state.slow_workers,
+            journaled=state.journal is not None,
         )
         self._running = self.sender.running
         self._attempts = AttemptReports(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import AttemptSpec, Batch
+from asyncexec.backends.contract import AttemptSpec, Batch, FollowingAttempts
 from asyncexec.errors import InputError
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
+from asyncexec.scheduler.run_ahead import RunAhead
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
 from asyncexec.scheduler.stage_order import StageOrder
 from asyncexec.scheduler.throttle import closed
@@ -53,6 +55,8 @@ class Sender:
         Completes a task without running it, with what is missing of its inputs.
     slow_workers : SlowWorkers
         The workers and hosts that backups keep apart from.
+    journaled : bool
+        Whether each value is noted as it comes, before anything reads it.
 
     Attributes
     ----------
@@ -82,6 +86,7 @@ class Sender:
         values: ResultStore,
         skip: Callable[[StageState, int, MissingValue, float], None],
         slow_workers: SlowWorkers,
+        journaled: bool = False,
     ) -> None:
         self.order = StageOrder()
         self.running: dict[int, AttemptRecord] = {}
@@ -103,6 +108,9 @@ class Sender:
         self._slow_workers = slow_workers
         self._begun: dict[StageState, None] | None = {} if policies.one_stage_at_a_time else None
         self._memory_wait: MemoryWait | None = None
+        follows = capabilities.follows and not journaled
+        one_by_one = policies.one_stage_at_a_time or policies.most_in_flight is not None
+        self._run_ahead = RunAhead(stages) if follows and not one_by_one else None
         self.outlet: Outlet | None = None
         self.add(s for s in stages if s.stage.grows or not s.stage.is_late)
 
@@ -179,6 +187,10 @@ class Sender:
         if lease.stage.throttles:
             _free_limits(attempt, outcome, now)
             self.order.offer(lease.stage)
+        if lease.behind is not None:
+            lease = lease.behind
+            if lease.left == 1 and self._run_ahead is not None:
+                self._run_ahead.ended(now - attempt.sent)
         left = lease.left = lease.left - 1
         if left >= lease.at_once:
             return
@@ -219,7 +231,29 @@ class Sender:
             tasks = self._with_inputs(stage, tasks, now)
             if not tasks:
                 return None
-        return self._send(stage, tasks, now)
+        batch = self._send(stage, tasks, now)
+        if one or self._run_ahead is None or self.outlet is not None:
+            return batch
+        behind = self._run_ahead.behind(stage, tasks)
+        return self._followed(batch, behind, now) if behind else batch
+
+    def _followed(self, batch: Batch, behind: Sequence[StageState], now: float) -> Batch:
+        """Return a batch whose worker goes on with the same tasks of the stages ``behind``, one after the other."""
+        holder = self.running[batch.jobs[0].attempt].lease
+        holder.left += len(batch.jobs) * len(behind)
+        following: list[FollowingAttempts] = []
+        before: Sequence[AttemptSpec] = batch.jobs
+        for stage in behind:
+            lease = BatchLease(stage, len(before), 0, exclusive=False, behind=holder)
+            stage.readiness.queue.follow(spec.task for spec in before)
+            jobs: list[AttemptSpec] = []
+            for spec in before:
+                attempt_id = next(self._ids)
+                self.running[attempt_id] = AttemptRecord(attempt_id, spec.task, lease, now)
+                jobs.append(new(AttemptSpec, (attempt_id, spec.task, (spec.attempt,), 1)))
+            following.append(FollowingAttempts(stage.program, jobs))
+            before = jobs
+        return replace(batch, following=following)
 
     def _with_inputs(self, stage: StageState, tasks: Sequence[int], now: float) -> Sequence[int]:
         """Return those of ``tasks`` of which no input is missing; the others are complete by that."""
@@ -295,13 +329,7 @@ class Sender:
         self.in_flight += 1
         lease = self._lease(stage, len(tasks), exclusive=exclusive)
         if stage.first_at is None:
-            stage.first_at = now
-            if self._begun is not None:
-                self._begun[stage] = None
-            stage.figures.started_at = self._epoch + now
-            self._event_buffer.stage_started(stage, now)
-            if stage.policies.timeout.stage is not None:
-                self.changed[stage] = None
+            self.begin_stage(stage, now)
         if stage.monitor.attempts:
             self.changed[stage] = None
         for throttle in stage.throttles:
@@ -318,6 +346,16 @@ class Sender:
             return Batch(stage.program, jobs)
         apart = self._slow_workers.apart_from(workers_of(stage, tasks))
         return Batch(stage.program, jobs, apart)
+
+    def begin_stage(self, stage: StageState, now: float) -> None:
+        """Record that the first attempt of a stage was sent; of one that follows another, that it has started."""
+        stage.first_at = now
+        if self._begun is not None:
+            self._begun[stage] = None
+        stage.figures.started_at = self._epoch + now
+        self._event_buffer.stage_started(stage, now)
+        if stage.policies.timeout.stage is not None:
+            self.changed[stage] = None
 
     def _gathered(self, stage: StageState, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return the inputs of ``tasks``, before anything is taken for them: a sequence of the user's may raise."""

@@ -13,12 +13,13 @@ from asyncexec.scheduler.overlap import share_bytes
 from asyncexec.straggler.worker_watch import WorkerWatch, rests_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from asyncexec.backends.contract import StageProgram
     from asyncexec.plan.stage import Stage, TaskIO
     from asyncexec.scheduler.batching import BatchSize
+    from asyncexec.scheduler.graph import Edge
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
@@ -80,9 +81,11 @@ class BatchLease:
         The share of a slot that one of them takes; 0 where the batch takes a whole slot.
     exclusive : bool
         Whether nothing else may run at the same time.
+    behind : BatchLease or None
+        The lease of the attempts that these follow in their batch, which holds all that the batch takes.
     """
 
-    __slots__ = ("at_once", "exclusive", "left", "memory_bytes", "slot_share", "stage")
+    __slots__ = ("at_once", "behind", "exclusive", "left", "memory_bytes", "slot_share", "stage")
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class BatchLease:
         exclusive: bool,
         at_once: int = 1,
         slot_share: float = 0.0,
+        behind: BatchLease | None = None,
     ) -> None:
         self.stage = stage
         self.left = left
@@ -100,6 +104,7 @@ class BatchLease:
         self.memory_bytes = memory_bytes
         self.slot_share = slot_share
         self.exclusive = exclusive
+        self.behind = behind
 
 
 class AttemptRecord:
@@ -180,7 +185,8 @@ class StageState:
     monitor : AttemptMonitor
         The monitor of its running attempts, which finds slow ones.
     worker_watch : WorkerWatch or None
-        The comparison of the workers by its attempts; None where slow workers are not to be left idle.
+        The comparison of the workers by its attempts; None where slow workers are not to be left idle, and before an
+        attempt has taken long.
     task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
     backups, exclusive : list of int
@@ -197,12 +203,15 @@ class StageState:
         The time when the first attempt was sent, by the driver's clock.
     task_bytes : int
         The memory that one task takes of the budget.
+    readers : sequence of Edge
+        The edges to the stages that read it.
     rank : tuple
         Its place among the stages of its run in the order in which their tasks are sent.
     """
 
     __slots__ = (
         "_poison",
+        "_slow_workers",
         "backups",
         "batch",
         "depth",
@@ -218,6 +227,7 @@ class StageState:
         "position",
         "program",
         "rank",
+        "readers",
         "readiness",
         "references",
         "rows",
@@ -238,6 +248,7 @@ class StageState:
         readiness: StageReadiness,
         policies: RunPolicies,
         inputs: Callable[[int], tuple[Any, ...]],
+        readers: Sequence[Edge],
         references: ReferenceCounts | None,
         batch: BatchSize,
         figures: StageResult,
@@ -253,13 +264,13 @@ class StageState:
         self.readiness = readiness
         self.policies = policies
         self.inputs = inputs
+        self.readers = readers
         self.references = references
         self.batch = batch
         self.figures = figures
         self.monitor = monitor
         self.worker_watch: WorkerWatch[AttemptRecord] | None = None
-        if rests_workers(policies.straggler):
-            self.worker_watch = WorkerWatch(slow_workers, monitor.attempts, monitor.sizes)
+        self._slow_workers = slow_workers if rests_workers(policies.straggler) else None
         self.task_records: dict[int, TaskRecord] = {}
         self.backups = monitor.backups
         self.exclusive: list[int] = []
@@ -306,7 +317,11 @@ class StageState:
         """Take the duration of an attempt, scaled to a whole task, for evidence of how slow its worker is."""
         watch, lease = self.worker_watch, attempt.lease
         if watch is None:
-            return
+            if self._slow_workers is None:
+                return
+            monitor = self.monitor
+            watch = WorkerWatch(self._slow_workers, monitor.attempts, monitor.sizes)
+            self.worker_watch = watch
         if watch.ranks is None and complete:
             watch.begin(self.monitor.typical_seconds())
         # Neighbours take alike: of those that ran on a worker in one batch, the last speaks for all.

@@ -103,6 +103,7 @@ class StageMaker:
             readiness=readiness.stages[position],
             policies=policies,
             inputs=self._values.reader(stage, graph.inputs[position]),
+            readers=graph.outputs[position],
             references=self._references(stage, graph.outputs[position]),
             batch=batch_size(
                 stage,

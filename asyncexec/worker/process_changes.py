@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from types import FrameType
@@ -87,15 +87,10 @@ class ProcessChanges:
             _replace(faulthandler, switch, self._before_fault_handler)
         self._replace_umask()
 
-    @contextmanager
-    def staying(self) -> Generator[None]:
-        """Let the changes stay that are made in this context: a program is loaded, or a worker initialized."""
-        before = set(self.made)
-        try:
-            yield
-        finally:
-            for what in self.made.keys() - before:
-                self.made.pop(what, None)
+    def keep_since(self, before: Collection[object]) -> None:
+        """Let the changes stay that are not in ``before``: a program was loaded, or a worker initialized."""
+        for what in self.made.keys() - before:
+            self.made.pop(what, None)
 
     def undo(self) -> None:
         """Take back the changes since the last time, the latest first; not while another batch runs here."""

@@ -156,10 +156,14 @@ def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:
 
     What both have changed of the process stays.
     """
-    with CHANGES.staying():
+    before = frozenset(CHANGES.made)
+    try:
         program = source()
         if program.scope is not None and program.scope.initializer is not None:
             program.scope.initializer.ensure(worker)
+    finally:
+        if CHANGES.made:
+            CHANGES.keep_since(before)
     return program
 
 

@@ -43,6 +43,7 @@ class Workbench:
         tells_progress: bool = True,
         value_store: Any = None,
         shares_slots: bool = False,
+        follows: bool = False,
         **policies: Any,
     ) -> None:
         order = {
@@ -57,6 +58,7 @@ class Workbench:
             call_seconds=call_seconds,
             tells_progress=tells_progress,
             shares_slots=shares_slots,
+            follows=follows,
         )
         self.slots = slots
         self.budget = budget or AdmissionBudget()
@@ -84,9 +86,10 @@ class Workbench:
             if batch is None:
                 break
             self.batches.append(batch)
-            for job in batch.jobs:
-                self.jobs[job.attempt] = (batch.program.stage, job.task)
-                sent.append(job)
+            for each in (batch, *batch.following):
+                for job in each.jobs:
+                    self.jobs[job.attempt] = (each.program.stage, job.task)
+                    sent.append(job)
         return sent
 
     def start(self, job: AttemptSpec, worker: str = "w") -> None:

@@ -14,6 +14,8 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
   (within about 20 ms); without ``tells_progress``, for the first attempt of a batch only. Attempts of one batch run
   on one worker, one after another; of a program with a ``concurrency``, so many at once on an event loop, and one that
   is cancelled there ends by ``asyncio.CancelledError`` while the others go on.
+- A backend that ``follows`` is given batches with attempts of further stages (``Batch.following``): the worker that has
+  the value which one of them reads goes on with it, in order, without waiting for the scheduler.
 - A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see :class:`asyncexec.worker.control.MaySave`).
@@ -35,7 +37,12 @@ from asyncexec.backends.contract.protocols import (
     ValueKeepingBackend,
     value_store_of,
 )
-from asyncexec.backends.contract.stage_program import Batch, StageProgram, pickle_kernel
+from asyncexec.backends.contract.stage_program import (
+    Batch,
+    FollowingAttempts,
+    StageProgram,
+    pickle_kernel,
+)
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.records import AttemptSpec, Note, Report, Started
 from asyncexec.worker.run_scope import RunScope
@@ -46,6 +53,7 @@ __all__ = [
     "Backend",
     "Batch",
     "Capabilities",
+    "FollowingAttempts",
     "GivesBatches",
     "GivesReports",
     "Job",

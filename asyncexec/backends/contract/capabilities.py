@@ -72,6 +72,8 @@ class Capabilities:
     shares_slots : bool
         Whether a slot that runs a batch of a stage with ``concurrency`` takes further ones of it, until it has as many
         attempts as it may run at once. Otherwise it takes the next batch when the one before has ended.
+    follows : bool
+        Whether the worker of a batch goes on with attempts of the stages that read it, ``Batch.following``.
     overlaps : bool
         Whether a slot loads and saves some tasks of an array stage, whose program says so, while it computes another.
     opening_seconds : float
@@ -97,6 +99,7 @@ class Capabilities:
     resources: Mapping[str, float] = field(default_factory=dict)
     concurrency: int = 1
     shares_slots: bool = False
+    follows: bool = False
     overlaps: bool = False
     opening_seconds: float = 300.0
     opening_advice: str = ""

@@ -79,6 +79,10 @@ class StageProgram:
             return None
         return self.memory_bytes * (1 if self.overlaps else self.concurrency)
 
+    def load(self) -> LoadedProgram:
+        """Return :attr:`runnable`, as a worker asks for a program."""
+        return self.runnable
+
     @cached_property
     def runnable(self) -> LoadedProgram:
         """The program as a worker in this process takes it."""
@@ -156,6 +160,23 @@ def _dumps(value: object, *, plan: str, stage: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowingAttempts:
+    """Attempts that a worker goes on with, each with the value of another attempt of its batch as its only input.
+
+    One whose other attempt has no value, as it failed or was stopped, does not start: it is reported ``CANCELLED``.
+
+    Attributes
+    ----------
+    program : StageProgram
+    jobs : sequence of AttemptSpec
+        Of each, ``inputs`` holds the id of the attempt whose value it takes.
+    """
+
+    program: StageProgram
+    jobs: Sequence[AttemptSpec]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Attempts of one stage that run on one worker, as many at once as its program says.
 
@@ -163,6 +184,8 @@ class Batch:
     ----------
     program : StageProgram
     jobs : sequence of AttemptSpec
+    following : sequence of FollowingAttempts
+        Attempts of stages that read the one before, where the backend ``follows``: the worker goes on with them.
     apart_from : set of str
         Workers, by the names they have in reports, that run other attempts of the same tasks: what makes those slow may
         be theirs. A backend that can choose among its workers takes another one, if it has one.
@@ -171,3 +194,10 @@ class Batch:
     program: StageProgram
     jobs: Sequence[AttemptSpec]
     apart_from: frozenset[str] = frozenset()
+    following: Sequence[FollowingAttempts] = ()
+
+    @property
+    def attempts(self) -> list[int]:
+        """The ids of all its attempts."""
+        jobs = (*self.jobs, *(job for each in self.following for job in each.jobs))
+        return [job.attempt for job in jobs]

@@ -39,6 +39,7 @@ class ThreadsBackend(AbandoningBackend[ThreadPool]):
         locality=Locality.SAME_PROCESS,
         batch_limit=BATCH_LIMIT,
         shares_slots=True,
+        follows=True,
         overlaps=True,
         call_seconds=0.00005,
     )

@@ -21,6 +21,7 @@ from asyncexec.backends.contract import Batch, Report
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.worker_side import WorkerThread
 from asyncexec.errors import BackendError
+from asyncexec.worker.chain_batch import ChainBatch
 from asyncexec.worker.event_loop import EVENT_LOOP, ended
 from asyncexec.worker.local_batch import LocalBatch
 
@@ -117,7 +118,7 @@ class ThreadPool:
 
     def submit_to_thread(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free thread."""
-        local = LocalBatch(batch.program.runnable, batch.jobs)
+        local = _local(batch)
         self._batches.add(local)
         self._waiting.put(local)
         self._schedule_tick()
@@ -280,3 +281,10 @@ class ThreadPool:
                     f"or use executor='processes', which kills"
                 )
             )
+
+
+def _local(batch: Batch) -> LocalBatch:
+    if not batch.following:
+        return LocalBatch(batch.program.runnable, batch.jobs)
+    following = [(each.program.load, each.jobs) for each in batch.following]
+    return ChainBatch(batch.program.runnable, batch.jobs, following)
