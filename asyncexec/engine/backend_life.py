@@ -149,6 +149,7 @@ class BackendLife:
         """End the task that enters; if it does not end soon, it leaves the backend when it has entered it."""
         opened.cancel()
         self._over = True
+        self._closing.set()  # Where it had just been entered, and the caller not heard of it yet.
         self._task.cancel()
         try:
             await asyncio.wait([self._task], timeout=seconds)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -48,12 +49,19 @@ def as_observer(value: Observer | Callable[[AnyEvent], object]) -> Observer:
     Raises
     ------
     OptionError
-        If it is neither (an observer's class instead of an instance, say).
+        If it is neither (an observer's class instead of an instance, or a coroutine function, say).
     """
     if isinstance(value, type):
         raise OptionError(
             f"observers take instances: write {value.__name__}(...), not {value.__name__}"
         )
+    called = getattr(value, "__call__", None)  # noqa: B004 - whether that is a coroutine function
+    for function in (value, called, getattr(value, "observe", None)):
+        if iscoroutinefunction(function):
+            raise OptionError(
+                f"{value!r} is no observer: observers are plain functions, which nobody awaits. To await something for "
+                f"each event, go through 'async for event in engine.stream(plan)'"
+            )
     if isinstance(value, Observer):
         return value
     if callable(value):

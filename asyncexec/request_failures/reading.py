@@ -62,15 +62,20 @@ def failure_of(error: BaseException) -> Failure | None:
     The exceptions that it came of are looked at too: libraries translate a service's answer to an ``OSError``, which
     says less than the answer.
     """
-    general: Failure | None = None
-    for one in _chain(error):
-        found, exact = _read(one)
-        if found is not None and exact:
-            return found
-        general = general or found
-    if general is None and error.__context__ is not None and not error.__suppress_context__:
-        return failure_of(error.__context__)
-    return general
+    shown: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if shown is None:
+            break
+        general: Failure | None = None
+        for one in _chain(shown):
+            found, exact = _read(one)
+            if found is not None and exact:
+                return found
+            general = general or found
+        if general is not None:
+            return general
+        shown = None if shown.__suppress_context__ else shown.__context__
+    return None
 
 
 def class_names(error: BaseException) -> tuple[str, ...]:

@@ -133,7 +133,8 @@ class EventBuffer:
         if not self.watched:
             return
         at = self._epoch + now
-        self._add(StageStarted(execution=self._execution, at=at, stage=stage.name))
+        name = stage.stage.name
+        self.events.append(StageStarted(execution=self._execution, at=at, stage=name))
 
     def stage_sized(self, stage: StageState, reads: tuple[ReadFigures, ...], now: float) -> None:
         self._add(

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.control import BatchControl
 from asyncexec.worker.local_batch import LocalBatch
 from asyncexec.worker.records import AttemptSpec, attempts_of
+from asyncexec.worker.reports import ReportBuffer
 from asyncexec.worker.runner import BatchRunner
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class ChainBatch(LocalBatch):
         Of attempts that have ended already, by id.
     """
 
-    __slots__ = ("_following", "_values")
+    __slots__ = ("_following", "_stops", "_values")
 
     def __init__(
         self,
@@ -45,10 +47,10 @@ class ChainBatch(LocalBatch):
         following: Sequence[Link],
         values: dict[int, Any] | None = None,
     ) -> None:
-        every = [*specs, *(spec for _, link in following for spec in link)]
-        super().__init__(program, every)
-        self._specs = specs
+        super().__init__(program, specs)
         self._following = following
+        self.control = self._stops = BatchControl(self.attempts)
+        self.reports = ReportBuffer(self._stops)
         self._values: dict[int, Any] = {} if values is None else values
 
     @property
@@ -80,7 +82,7 @@ class ChainBatch(LocalBatch):
         worker: str,
     ) -> bool:
         return BatchRunner(
-            specs, program, control=self.control, sink=sink, worker=worker, keep_exception=True
+            specs, program, control=self._stops, sink=sink, worker=worker, keep_exception=True
         ).run()
 
     def _with_values(self, specs: Sequence[AttemptSpec], sink: ReportSink) -> Iterator[AttemptSpec]:
@@ -91,11 +93,11 @@ class ChainBatch(LocalBatch):
             if before in values:
                 yield new(AttemptSpec, (spec[0], spec[1], (values.pop(before),), spec[3]))
             else:
-                for attempt in self.control.stop((spec.attempt,), leave=False).not_started:
+                for attempt in self._stops.stop((spec.attempt,), leave=False).not_started:
                     sink.ended(Outcome(attempt, Status.CANCELLED))
 
     def _rest(self) -> LocalBatch:
-        waiting = self.control.waiting
+        waiting = self._stops.waiting
         following = [
             (program, [spec for spec in specs if spec.attempt in waiting])
             for program, specs in self._following

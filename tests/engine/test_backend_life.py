@@ -161,3 +161,29 @@ async def test_a_blocking_call_is_abandoned_when_cancelled_and_undone_when_it_re
     blocking.released.set()
     assert await asyncio.to_thread(blocking.undone.wait, PATIENCE)
     assert blocking.results == ["connection"]
+
+
+@pytest.mark.parametrize("again", [None, 0, 1, 3])
+async def test_an_engine_cancelled_at_any_turn_of_the_loop_leaves_its_backend(again: int | None):
+    """Also in the turn in which the backend has been entered, and nobody has heard of it."""
+    before = asyncio.all_tasks()
+    for turns in range(60):
+        backend = Stubborn(hangs="nothing")
+        task = asyncio.create_task(_run_in(backend))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        if again is not None:
+            for _ in range(again):
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait([task])
+        assert backend.calls in ([], ["enter"], ["enter", "leave"]), turns
+        assert backend.calls != ["enter"] or not backend.left.is_set(), turns
+        assert backend.left.is_set() == ("leave" in backend.calls), turns
+        assert asyncio.all_tasks() == before, turns
+
+
+async def _run_in(backend: InstantBackend) -> None:
+    async with ax.Engine(backend) as engine:
+        await engine.execute(ax.Plan.map(abs, range(3)))

@@ -258,6 +258,17 @@ async def test_an_exception_that_breaks_when_looked_into_fails_its_task_and_no_m
     assert error.__cause__.exception_message == "what"
 
 
+@pytest.mark.parametrize("executor", ["threads", "asyncio", "processes"])
+async def test_causes_in_a_circle_are_gone_through_once(executor: str) -> None:
+    def fail(_: object) -> None:
+        first, second = ValueError("first"), ValueError("second")
+        first.__cause__, second.__cause__ = second, first
+        raise first
+
+    (error,) = await kept(executor, fail, [0])
+    assert repr(error.__cause__) == "ValueError('first')"
+
+
 async def test_a_class_with_slots_that_the_driver_has_sent_has_its_attributes() -> None:
     class OwnError(Exception):
         __slots__ = ("code", "more")

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import StorageTimeoutError
+from asyncexec.exception_data.causes import causes_of
 from asyncexec.request_failures.reading import Failure, failure_of
 from asyncexec.request_failures.reasons import SILENT, Nature
 from asyncexec.storage.places.request_budget import shared_budget
@@ -109,11 +110,9 @@ def note_silence(error: BaseException) -> None:
 
     So what is undone then does not wait as long again for an endpoint that says nothing.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, StorageTimeoutError) and seen.endpoint:
-            state_of(seen.endpoint).was_silent(time.monotonic())
-        seen = seen.__cause__
+    for one in causes_of(error):
+        if isinstance(one, StorageTimeoutError) and one.endpoint:
+            state_of(one.endpoint).was_silent(time.monotonic())
 
 
 class Tries:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from asyncexec.exception_data.causes import causes_of
 from asyncexec.masking import masked_logins
 from asyncexec.storage.places.options import shown
 from asyncexec.storage.places.repository_names import ICECHUNK
@@ -130,13 +131,11 @@ def _use(error: BaseException, what: str) -> str:
             return _READ
         deletes = method == "DELETE" or (method == "POST" and query.startswith("delete"))
         return _DELETE if deletes else _WRITE
-    one: BaseException | None = error
-    while one is not None:
+    for one in causes_of(error):
         operation = str(getattr(one, "operation_name", ""))
         for use, pattern in _OPERATIONS:
             if pattern.match(operation):
                 return use
-        one = one.__cause__
     return next(use for use, word in _WORDS if word in what)
 
 

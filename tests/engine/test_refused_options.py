@@ -1,0 +1,32 @@
+"""What a run cannot use is refused before it starts, with a sentence that says what to do."""
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.errors import OptionError
+
+
+class AwaitedCall:
+    async def __call__(self, event):
+        raise AssertionError
+
+
+class AwaitedObserver:
+    async def observe(self, events):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "observer", [AwaitedCall(), AwaitedObserver(), AwaitedCall().__call__], ids=str
+)
+def test_observers_that_would_have_to_be_awaited_are_refused(observer):
+    with pytest.raises(OptionError, match=r"nobody awaits.*engine\.stream"):
+        ax.Engine(observers=[observer])
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_numbers_that_no_float_can_hold_are_refused_as_infinite_ones(number):
+    with pytest.raises(OptionError, match="timeout must be"):
+        ax.Engine(timeout=number)
+    with pytest.raises(OptionError, match="must be"):
+        ax.Engine(resources={"gpus": number})
