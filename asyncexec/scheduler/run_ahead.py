@@ -7,14 +7,20 @@ stages with those of the first. Of a chain of short tasks, most of the cost of a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from asyncexec.backends.contract import AttemptSpec, FollowingAttempts
 from asyncexec.plan.stage import Read
+from asyncexec.scheduler.stage import AttemptRecord, BatchLease
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from asyncexec.backends.contract import Batch
     from asyncexec.scheduler.stage import StageState
+
+new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
 FEW = 4
 """The most tasks that a worker goes on with side by side: of more, a batch is worth its turn."""
@@ -33,18 +39,47 @@ class RunAhead:
     ----------
     stages : list of StageState
         As they are at any time.
+    running : dict of int to AttemptRecord
+        The run's attempts that are with the backend, to which those are added that follow others.
+    ids : iterator of int
+        Gives the ids of attempts.
     """
 
-    def __init__(self, stages: list[StageState]) -> None:
+    def __init__(
+        self, stages: list[StageState], running: dict[int, AttemptRecord], ids: Iterator[int]
+    ) -> None:
         self._stages = stages
+        self._running = running
+        self._ids = ids
         self._length = 1
 
-    def behind(self, first: StageState, tasks: Sequence[int]) -> list[StageState]:
-        """Return the stages, one reading the other, whose attempts follow those of ``tasks`` of the stage ``first``."""
+    def followed(self, batch: Batch, first: StageState, now: float) -> Batch:
+        """Return a batch of the stage ``first`` whose worker goes on with the same tasks of the stages that follow."""
+        if len(batch.jobs) > FEW or first.batch.at_once > 1 or first.program.io is not None:
+            return batch
+        stages = self._behind(first, min(self._length, MOST // len(batch.jobs)))
+        if not stages:
+            return batch
+        holder = self._running[batch.jobs[0].attempt].lease
+        holder.left += len(batch.jobs) * len(stages)
+        following: list[FollowingAttempts] = []
+        before: Sequence[AttemptSpec] = batch.jobs
+        for stage in stages:
+            lease = BatchLease(stage, len(before), 0, exclusive=False, behind=holder)
+            stage.readiness.queue.follow(spec.task for spec in before)
+            jobs: list[AttemptSpec] = []
+            for spec in before:
+                attempt_id = next(self._ids)
+                self._running[attempt_id] = AttemptRecord(attempt_id, spec.task, lease, now)
+                jobs.append(new(AttemptSpec, (attempt_id, spec.task, (spec.attempt,), 1)))
+            following.append(FollowingAttempts(stage.program, jobs))
+            before = jobs
+        return replace(batch, following=following)
+
+    def _behind(self, first: StageState, most: int) -> list[StageState]:
+        """Return up to ``most`` stages, each of which reads the one before it and nothing else."""
         found: list[StageState] = []
-        if len(tasks) > FEW or first.batch.at_once > 1 or first.program.io is not None:
-            return found
-        stage, most = first, min(self._length, MOST // len(tasks))
+        stage = first
         while len(found) < most and (follower := self._follower(stage, first)) is not None:
             found.append(follower)
             stage = follower

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import AttemptSpec, Batch, FollowingAttempts
+from asyncexec.backends.contract import AttemptSpec, Batch
 from asyncexec.errors import InputError
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
@@ -110,7 +110,9 @@ class Sender:
         self._memory_wait: MemoryWait | None = None
         follows = capabilities.follows and not journaled
         one_by_one = policies.one_stage_at_a_time or policies.most_in_flight is not None
-        self._run_ahead = RunAhead(stages) if follows and not one_by_one else None
+        self._run_ahead = (
+            RunAhead(stages, self.running, ids) if follows and not one_by_one else None
+        )
         self.outlet: Outlet | None = None
         self.add(s for s in stages if s.stage.grows or not s.stage.is_late)
 
@@ -142,7 +144,9 @@ class Sender:
         self._memory_wait = None
         if self._budget.reserved_for is self._owner:
             # The task that has the reservation goes before deeper stages, or both would wait for each other.
-            alone = min((s for s in self._stages if s.exclusive), key=_rank, default=None)
+            alone = min(
+                (s for s in self._stages if s.exclusive), key=attrgetter("rank"), default=None
+            )
             return None if alone is None else self._exclusive(alone, now)
         limit = self._policies.most_in_flight
         if limit is not None and len(self.running) >= limit:
@@ -232,28 +236,8 @@ class Sender:
             if not tasks:
                 return None
         batch = self._send(stage, tasks, now)
-        if one or self._run_ahead is None or self.outlet is not None:
-            return batch
-        behind = self._run_ahead.behind(stage, tasks)
-        return self._followed(batch, behind, now) if behind else batch
-
-    def _followed(self, batch: Batch, behind: Sequence[StageState], now: float) -> Batch:
-        """Return a batch whose worker goes on with the same tasks of the stages ``behind``, one after the other."""
-        holder = self.running[batch.jobs[0].attempt].lease
-        holder.left += len(batch.jobs) * len(behind)
-        following: list[FollowingAttempts] = []
-        before: Sequence[AttemptSpec] = batch.jobs
-        for stage in behind:
-            lease = BatchLease(stage, len(before), 0, exclusive=False, behind=holder)
-            stage.readiness.queue.follow(spec.task for spec in before)
-            jobs: list[AttemptSpec] = []
-            for spec in before:
-                attempt_id = next(self._ids)
-                self.running[attempt_id] = AttemptRecord(attempt_id, spec.task, lease, now)
-                jobs.append(new(AttemptSpec, (attempt_id, spec.task, (spec.attempt,), 1)))
-            following.append(FollowingAttempts(stage.program, jobs))
-            before = jobs
-        return replace(batch, following=following)
+        ahead = None if one or self.outlet is not None else self._run_ahead
+        return batch if ahead is None else ahead.followed(batch, stage, now)
 
     def _with_inputs(self, stage: StageState, tasks: Sequence[int], now: float) -> Sequence[int]:
         """Return those of ``tasks`` of which no input is missing; the others are complete by that."""
@@ -414,7 +398,3 @@ def _free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) ->
         if started:
             throttle.started(now - seconds)
         throttle.ended(unstarted=unknown and not started)
-
-
-def _rank(stage: StageState) -> tuple[float, int, int]:
-    return stage.rank
