@@ -66,7 +66,7 @@ class TaskMemoryLimit:
     def memory(self, group: FusionGroup) -> Memory:
         """Return what a task of ``group`` is projected to need."""
         reads = [self._read(node, access) for node, access in group.reads]
-        written, encoded = _written(group)
+        written, encoded, edge = _written(group)
         needs = _most_at_once(
             [
                 (held + passing, None if self._resident(node) else access)
@@ -83,6 +83,7 @@ class TaskMemoryLimit:
             reserved_bytes=self.reserved_bytes,
             allowed_bytes=self.allowed_bytes,
             chunk_bytes=max([written, *(held for held, _ in reads)]),
+            edge_bytes=edge,
         )
 
     def fits(self, group: FusionGroup) -> bool:
@@ -149,21 +150,24 @@ def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
     return extent <= chunk or access.most <= 1 or access.blocks(chunk, extent) is not None
 
 
-def _written(group: FusionGroup) -> tuple[int, int]:
-    """Return the size of a task's results, and of the copies made of one while it is written."""
+def _written(group: FusionGroup) -> tuple[int, int, int]:
+    """Return the size of a task's results, that of the copies made of one while it is written, and of one at the edge.
+
+    The last is what is copied only where chunks do not divide the array, and not counted.
+    """
     made = group.after or group
     found = [_written_of(made, root) for root in group.roots]
-    return sum(block for block, _ in found), max(encoded for _, encoded in found)
+    return sum(f[0] for f in found), max(f[1] for f in found), max(f[2] for f in found)
 
 
-def _written_of(group: FusionGroup, root: Node) -> tuple[int, int]:
+def _written_of(group: FusionGroup, root: Node) -> tuple[int, int, int]:
     written, itemsize = block_of(root), root.dtype.itemsize
     block = math.prod(map(min, written, root.shape)) * itemsize
     unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
     pairs = zip(root.shape, root.chunks, strict=True)
     ragged = any(n > c and (isinstance(c, Lengths) or n % c) for n, c in pairs)
     copied = ragged or written != root.chunks or not _contiguous(group, root)
-    return block, unit * (1 + copied)
+    return block, unit * (1 + copied), unit * (not copied)
 
 
 def _contiguous(group: FusionGroup, root: Node) -> bool:

@@ -48,6 +48,17 @@ def parse_bytes(size: float | str, *, what: str = "size") -> int:
     return int(size)
 
 
+def rounded_down(size: int) -> int:
+    """Return the largest size up to ``size`` that :func:`format_bytes` shows as it is.
+
+    >>> from asyncexec.plan.memory import format_bytes, rounded_down
+    >>> format_bytes(1_190_000), format_bytes(rounded_down(1_190_000))
+    ('1.2 MB', '1.1 MB')
+    """
+    step = max(1, 1000 ** ((len(str(size)) - 1) // 3) // 10)
+    return size - size % step
+
+
 def format_bytes(size: float) -> str:
     """Return ``size`` in bytes as text (``"1.5 GB"``; powers of 1000)."""
     if abs(size) < 1000:
@@ -74,12 +85,15 @@ class Memory:
         What a worker may hold; None where no limit is known.
     chunk_bytes
         The largest chunk among inputs and outputs, to say which chunk size would fit.
+    edge_bytes
+        What a task would need in addition, if chunks did not divide the array: one at its edge is copied.
     """
 
     projected_bytes: int = 0
     reserved_bytes: int = 0
     allowed_bytes: int | None = None
     chunk_bytes: int = 0
+    edge_bytes: int = 0
 
     @property
     def fits(self) -> bool:
@@ -87,12 +101,18 @@ class Memory:
         return self.allowed_bytes is None or self.projected_bytes <= self.allowed_bytes
 
     @property
+    def fitting_share(self) -> float:
+        """The chunk size that would fit as a part of what it is, if needs grow in proportion with the chunk."""
+        # Other chunks may not divide the array.
+        needs = self.projected_bytes - self.reserved_bytes + self.edge_bytes
+        if self.allowed_bytes is None or needs <= 0:
+            return 1.0
+        return max(0.0, (self.allowed_bytes - self.reserved_bytes) / needs)
+
+    @property
     def fitting_chunk_bytes(self) -> int:
         """The chunk size that would fit, if needs grow in proportion with the chunk; 0 where none would."""
-        needs = self.projected_bytes - self.reserved_bytes
-        if self.allowed_bytes is None or needs <= 0:
-            return self.chunk_bytes
-        return max(0, self.chunk_bytes * (self.allowed_bytes - self.reserved_bytes) // needs)
+        return int(self.chunk_bytes * self.fitting_share)
 
     def at_once(self, limit: int) -> int | None:
         """Return how many tasks of one process fit in ``limit`` bytes together; None where nobody said what they need.

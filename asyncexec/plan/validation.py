@@ -25,7 +25,7 @@ from asyncexec.plan.box import point, size
 from asyncexec.plan.coroutine_functions import check_concurrency
 from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.plan.lengths import block_at, misplaced_border
-from asyncexec.plan.memory import format_bytes
+from asyncexec.plan.memory import format_bytes, rounded_down
 from asyncexec.plan.missing import check_missing
 from asyncexec.plan.relations import Blockwise
 from asyncexec.plan.spelling import one_spelling
@@ -98,24 +98,24 @@ def check(plan: Stages) -> None:
         check_added(plan.name, stage, stages, may_be_missing)
         for output in stage.outputs:
             _check_writer(_where(plan.name, stage), stage, output, writers)
+    check_memory(plan.name, plan.stages)
     _check_returns(plan, stages)
 
 
 def check_added(
     plan: str, stage: Stage, stages: Mapping[str, Stage], may_be_missing: set[str]
 ) -> None:
-    """Raise unless ``stage`` fits the ``stages`` that it reads or waits for, storage and memory.
+    """Raise unless ``stage`` fits the ``stages`` that it reads or waits for, and storage.
 
     Its name is added to ``may_be_missing`` if its values may be.
 
     Raises
     ------
-    RelationError, WriteConflictError, MemoryBudgetError, OptionError
+    RelationError, WriteConflictError, OptionError
     """
     where = _where(plan, stage)
     check_stage(plan, stage, stages)
     _check_late(where, stage, stages)
-    _check_memory(where, stage)
     _check_overrides(where, stage)
     check_missing(where, stage, may_be_missing)
     _check_priority(where, stage)
@@ -313,20 +313,30 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
             )
 
 
-def _check_memory(where: str, stage: Stage) -> None:
-    memory = stage.memory
-    if memory.fits or memory.allowed_bytes is None:
+def check_memory(plan: str, stages: Iterable[Stage]) -> None:
+    """Raise unless all ``stages`` fit into memory, for the one that needs the smallest chunks.
+
+    Raises
+    ------
+    MemoryBudgetError
+    """
+    over = [stage for stage in stages if not stage.memory.fits]
+    stage = min(over, key=lambda each: each.memory.fitting_share, default=None)
+    if stage is None:
         return
-    projected, allowed = memory.projected_bytes, memory.allowed_bytes
+    where, memory = _where(plan, stage), stage.memory
+    projected, allowed = memory.projected_bytes, memory.allowed_bytes or 0
     sizes = format_bytes(projected), format_bytes(allowed)
     if sizes[0] == sizes[1]:
         sizes = f"{projected:,} bytes", f"{allowed:,} bytes"
     advice = f"allow at least {format_bytes(projected)} (allowed_mem)"
     fitting = memory.fitting_chunk_bytes
     if fitting > 0:
+        chunks = format_bytes(memory.chunk_bytes), format_bytes(rounded_down(fitting))
+        if chunks[0] == chunks[1]:
+            chunks = f"{memory.chunk_bytes:,} bytes", f"{fitting:,} bytes"
         advice = (
-            f"its largest chunk is {format_bytes(memory.chunk_bytes)}: make chunks of at most "
-            f"{format_bytes(fitting)}, or {advice}"
+            f"its largest chunk is {chunks[0]}: make chunks of at most {chunks[1]}, or {advice}"
         )
     raise MemoryBudgetError(
         f"a task of {where} is projected to need {sizes[0]}, and {sizes[1]} is allowed "

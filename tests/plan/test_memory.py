@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import Memory, format_bytes, parse_bytes
+from asyncexec.plan.memory import Memory, format_bytes, parse_bytes, rounded_down
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,10 @@ def test_a_chunk_of_the_fitting_size_fits(chunk, factor, allowed, reserved):
 def test_where_nobody_says_what_is_allowed_everything_fits():
     assert Memory(projected_bytes=10**18, chunk_bytes=5).fits
     assert Memory(projected_bytes=10**18, chunk_bytes=5).fitting_chunk_bytes == 5
+
+
+@given(st.integers(0, 10**16))
+def test_a_size_that_is_rounded_down_is_written_as_no_more_than_it_was(size):
+    kept = rounded_down(size)
+    assert kept <= size < kept * 1.1 + 100
+    assert parse_bytes(format_bytes(kept)) == kept

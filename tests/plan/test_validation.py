@@ -244,6 +244,17 @@ def test_a_task_over_memory_names_the_operation_the_figures_and_what_would_fit()
         assert part in message
 
 
+def test_of_several_stages_over_memory_the_one_is_told_that_needs_the_smallest_chunks():
+    over = [
+        Memory(projected_bytes=need, allowed_bytes=100, chunk_bytes=chunk)
+        for need, chunk in ((110, 20), (150, 40), (140, 30))
+    ]
+    with pytest.raises(
+        MemoryBudgetError, match=r"'s1'.* chunk is 40 B: make chunks of at most 26 B"
+    ):
+        Plan([stage(f"s{k}", memory=memory) for k, memory in enumerate(over)])
+
+
 def test_figures_that_look_equal_are_told_in_bytes():
     memory = Memory(projected_bytes=1_000_000_001, allowed_bytes=1_000_000_000)
     with pytest.raises(MemoryBudgetError, match=r"1,000,000,001 bytes.* 1,000,000,000 bytes"):
