@@ -7,7 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import FusionGroup, block_of, fuse
@@ -86,13 +89,15 @@ def lower(
     rewritten = rewrite([result.node for result in results], spec.rules)
     expanded = expand(rewritten, most_bytes=max(most, 1), tasks=spec.reduction_tasks)
     roots = apart(_distinct(expanded), [result.session for result in results])
+    places = {root: result.place for root, result in zip(roots, results, strict=True)}
+    encodes = spec.encodes_intermediates
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes,
         reserved_bytes=spec.reserved_bytes,
-        layout=_layout,
+        layout=partial(_layout, encodes=encodes),
+        encodes=lambda root: encodes or places.get(root) is not None,
         moves=spec.module is not None,
     )
-    places = {root: result.place for root, result in zip(roots, results, strict=True)}
     in_session = {
         root: result.session
         for root, result in zip(roots, results, strict=True)
@@ -156,15 +161,21 @@ def _main_operation(node: Node) -> str:
     return node.operation if isinstance(found, ArraySource | Creation) else found.operation
 
 
-def _layout(node: Node) -> StorageLayout:
+def _layout(node: Node, *, encodes: bool) -> StorageLayout:
+    """Return the layout of an input; ``encodes`` says whether chunks of intermediates are encoded."""
     array = node.array if isinstance(node, ArraySource) else None
     if isinstance(array, InMemory) and array.data.nbytes <= TRAVELS_BYTES:
         # Pickled and unpickled.
         return StorageLayout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
-    direct = not isinstance(array, StoredArray) or (
-        array.encoding is not None and array.location.local_path is not None
-    )
-    return StorageLayout(chunks=node.chunks, copies=0 if direct else 1)
+    if array is None or isinstance(array, InMemory):
+        return StorageLayout(chunks=node.chunks, encoded=encodes)
+    if not isinstance(array, StoredArray):
+        return StorageLayout(chunks=node.chunks)
+    encoding = array.encoding
+    if encoding is None or array.location.local_path is None:
+        return StorageLayout(chunks=node.chunks, copies=1)
+    as_it_is = not encoding.compressor and np.dtype(encoding.dtype) == array.numpy_dtype
+    return StorageLayout(chunks=node.chunks, encoded=not as_it_is)
 
 
 @dataclass(slots=True, kw_only=True)

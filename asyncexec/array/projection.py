@@ -1,9 +1,9 @@
 """The projected memory of a task of a stage.
 
 projected = reserved
-          + for each input: what is read of it, and its encoded copy while it is decoded
+          + for each input: what is read of it, and its encoded copy while it is decoded, if chunks are encoded
           + what the kernel holds between its steps
-          + the output block, and its encoded copy while it is written
+          + the output block, and its encoded copy while it is written, if chunks are encoded
 
 It is an upper bound: a task reads, computes and writes one after the other, and never holds all of that at once.
 """
@@ -44,29 +44,34 @@ class StorageLayout:
         into place.
     resident_bytes : int
         What every worker holds of it, whatever it reads.
+    encoded : bool
+        Whether chunks are compressed, or of another byte order, so that what is stored passes while it is decoded.
     """
 
     chunks: Shape
     copies: int = 0
     resident_bytes: int | None = None
+    encoded: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMemoryLimit:
     """The memory that a task may hold, and the storage layout of its inputs.
 
-    With ``moves``, inputs and results are copied to another device and back, which may be this machine's memory.
+    ``encodes`` says whether chunks of what is written are encoded. With ``moves``, inputs and results are copied to
+    another device and back, which may be this machine's memory.
     """
 
     allowed_bytes: int
     reserved_bytes: int
     layout: Callable[[Node], StorageLayout]
+    encodes: Callable[[Node], bool]
     moves: bool = False
 
     def memory(self, group: FusionGroup) -> Memory:
         """Return what a task of ``group`` is projected to need."""
         reads = [self._read(node, access) for node, access in group.reads]
-        written, encoded, edge = _written(group)
+        written, encoded, edge = self._written(group)
         needs = _most_at_once(
             [
                 (held + passing, None if self._resident(node) else access)
@@ -85,6 +90,24 @@ class TaskMemoryLimit:
             chunk_bytes=max([written, *(held for held, _ in reads)]),
             edge_bytes=edge,
         )
+
+    def _written(self, group: FusionGroup) -> tuple[int, int, int]:
+        """Return the size of a task's results, that of copies made of one while it is written, and of one at the edge.
+
+        The last is what is copied only where chunks do not divide the array, and not counted.
+        """
+        made = group.after or group
+        found = [self._written_of(made, root) for root in group.roots]
+        return sum(f[0] for f in found), max(f[1] for f in found), max(f[2] for f in found)
+
+    def _written_of(self, group: FusionGroup, root: Node) -> tuple[int, int, int]:
+        written, itemsize = block_of(root), root.dtype.itemsize
+        block = math.prod(map(min, written, root.shape)) * itemsize
+        unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
+        pairs = zip(root.shape, root.chunks, strict=True)
+        ragged = any(n > c and (isinstance(c, Lengths) or n % c) for n, c in pairs)
+        copied = ragged or written != root.chunks or not _contiguous(group, root)
+        return block, unit * (self.encodes(root) + copied), unit * (not copied)
 
     def fits(self, group: FusionGroup) -> bool:
         """Return True if a task of ``group`` stays within what is allowed."""
@@ -107,6 +130,7 @@ class TaskMemoryLimit:
         several = not all(map(_within_one, access.axes, layout.chunks, node.shape))
         # Zarr decodes several chunks at a time, and of scattered ones holds more than it takes of them.
         at_once = min(max(scattered, default=1), ZARR_CHUNKS_AT_ONCE) if layout.copies else 1
+        at_once *= layout.encoded
         passing = one * (at_once + several) + layout.copies * region + picked
         return max(region, one), passing
 
@@ -148,26 +172,6 @@ def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
     if access.positions is not None:
         return False
     return extent <= chunk or access.most <= 1 or access.blocks(chunk, extent) is not None
-
-
-def _written(group: FusionGroup) -> tuple[int, int, int]:
-    """Return the size of a task's results, that of the copies made of one while it is written, and of one at the edge.
-
-    The last is what is copied only where chunks do not divide the array, and not counted.
-    """
-    made = group.after or group
-    found = [_written_of(made, root) for root in group.roots]
-    return sum(f[0] for f in found), max(f[1] for f in found), max(f[2] for f in found)
-
-
-def _written_of(group: FusionGroup, root: Node) -> tuple[int, int, int]:
-    written, itemsize = block_of(root), root.dtype.itemsize
-    block = math.prod(map(min, written, root.shape)) * itemsize
-    unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
-    pairs = zip(root.shape, root.chunks, strict=True)
-    ragged = any(n > c and (isinstance(c, Lengths) or n % c) for n, c in pairs)
-    copied = ragged or written != root.chunks or not _contiguous(group, root)
-    return block, unit * (1 + copied), unit * (not copied)
 
 
 def _contiguous(group: FusionGroup, root: Node) -> bool:

@@ -17,6 +17,7 @@ from asyncexec.storage.chunks.array_traits import compressor_json
 from asyncexec.storage.chunks.block_io import MOST_REQUESTS
 from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.options import StorageOptions
+from asyncexec.storage.tiers.intermediate_codec import codec_at
 
 type Size = int | float | str
 type Compressor = Literal["default"] | Mapping[str, Any] | Any | None
@@ -144,6 +145,15 @@ class Spec:
     def compressor(self) -> Any:
         """The compressor as storage names it."""
         return "auto" if self.zarr_compressor == "default" else self.zarr_compressor
+
+    @property
+    def encodes_intermediates(self) -> bool:
+        """Whether chunks of intermediate arrays that do not stay in memory are compressed."""
+        if self.work_compressor != "auto":
+            return self.work_compressor is not None
+        if self.work_dir is None:
+            return False  # A temporary directory of this machine.
+        return codec_at(locate(self.work_dir, self.storage_options), 1) is not None
 
     @property
     def free_bytes(self) -> int:

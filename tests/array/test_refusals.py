@@ -29,7 +29,7 @@ def planned(tmp_path, rng):
             given = xp.from_array(data, chunks=side, spec=ax.Spec(work_dir=tmp_path))
             xp.store([given, given], places).compute()
         made = EXAMPLES[name](Operands(*(xp.from_zarr(place, spec=spec) for place in places)))
-        return made.to_plan()
+        return xp.store([made], [tmp_path / "stored"]).to_plan()
 
     return plan
 
