@@ -55,7 +55,7 @@ def rounded_down(size: int) -> int:
     >>> format_bytes(1_190_000), format_bytes(rounded_down(1_190_000))
     ('1.2 MB', '1.1 MB')
     """
-    step = max(1, 1000 ** ((len(str(size)) - 1) // 3) // 10)
+    step: int = max(1, 1000 ** ((len(str(size)) - 1) // 3) // 10)
     return size - size % step
 
 

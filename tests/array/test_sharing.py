@@ -104,8 +104,8 @@ def test_stages_that_do_not_fit_into_memory_together_stay_apart():
         return xp.plan_of(*(x + n for n in range(5))).to_plan().stages
 
     assert len(stages("2GB")) == 1
-    assert 1 < len(stages("150MB")) <= 5
-    assert all(stage.memory.fits for stage in stages("150MB"))
+    assert 1 < len(stages("140MB")) <= 5
+    assert all(stage.memory.fits for stage in stages("140MB"))
 
 
 @given(st.data())
