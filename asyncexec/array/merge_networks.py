@@ -164,7 +164,8 @@ def _last(layout: _Layout, exchange: Exchange, call: KeepHalf, operation: str) -
     chosen = layout.nodes[call.result]
     shape = (*chosen.shape[:axis], call.extent, *chosen.shape[axis + 1 :])
     elements = math.prod(chosen.chunks)
-    whole = 2 * elements * sum(node.dtype.itemsize for node in layout.nodes)
+    # What is merged, of which the result is a part, so that neither it nor a copy of it is needed besides.
+    others = sum(node.dtype.itemsize for node in layout.nodes) - chosen.dtype.itemsize
     return Blocks(
         operation=operation,
         call=call,
@@ -175,7 +176,7 @@ def _last(layout: _Layout, exchange: Exchange, call: KeepHalf, operation: str) -
         chunks=chosen.chunks,
         dtype=chosen.dtype,
         wants_block_id=True,
-        extra_bytes=whole + 2 * elements * working_bytes_each(layout.nodes),
+        extra_bytes=2 * elements * (others + working_bytes_each(layout.nodes)),
     )
 
 

@@ -26,6 +26,7 @@ from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 from asyncexec.plan.lengths import Lengths
 from asyncexec.plan.memory import Memory
+from asyncexec.plan.runs import Runs
 
 ZARR_CHUNKS_AT_ONCE = 10
 """The number of chunks that Zarr reads at a time (its ``async.concurrency``)."""
@@ -170,8 +171,24 @@ def _positions_bytes(group: FusionGroup) -> int:
 
 def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
     if access.positions is not None:
-        return False
+        return _takes_whole_chunks(access, chunk)
     return extent <= chunk or access.most <= 1 or access.blocks(chunk, extent) is not None
+
+
+def _takes_whole_chunks(access: AxisAccess, chunk: int) -> bool:
+    """Return True if a list of positions is of whole chunks, of which a task takes one."""
+    listed = access.positions
+    if (
+        not isinstance(listed, Runs)
+        or isinstance(chunk, Lengths)
+        or isinstance(access.block, Lengths)
+    ):
+        return False
+    aligned = access.most == chunk and not any(
+        n % chunk for n in (access.block, access.lo, access.offset)
+    )
+    whole = not (listed.starts % chunk).any() and not (listed.counts % chunk).any()
+    return aligned and whole and listed.stride == access.step == 1
 
 
 def _contiguous(group: FusionGroup, root: Node) -> bool:
