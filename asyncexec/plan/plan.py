@@ -18,12 +18,7 @@ from asyncexec.plan.functions import (
 )
 from asyncexec.plan.shared_stages import SharedStages
 from asyncexec.plan.stage_options import StageOptions
-from asyncexec.plan.validation import (
-    check,
-    check_added,
-    check_memory,
-    in_topological_order,
-)
+from asyncexec.plan.validation import check, check_added, in_topological_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -381,7 +376,6 @@ class Plan:
                 self, stages=(*self.stages, stage), returns=(stage.name,)
             )  # which says so
         check_added(self.name, stage, shared.by_name, shared.may_be_missing)
-        check_memory(self.name, (stage,))
         if not shared.append(stage, count):
             return self._with(method, following, function, options)
         longer: Self = object.__new__(type(self))

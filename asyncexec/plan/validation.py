@@ -94,28 +94,29 @@ def check(plan: Stages) -> None:
     stages = {stage.name: stage for stage in plan.stages}
     writers: dict[str, Stage] = {}
     may_be_missing: set[str] = set()
+    _check_memory(plan.name, plan.stages)
     for stage in plan.stages:
         check_added(plan.name, stage, stages, may_be_missing)
         for output in stage.outputs:
             _check_writer(_where(plan.name, stage), stage, output, writers)
-    check_memory(plan.name, plan.stages)
     _check_returns(plan, stages)
 
 
 def check_added(
     plan: str, stage: Stage, stages: Mapping[str, Stage], may_be_missing: set[str]
 ) -> None:
-    """Raise unless ``stage`` fits the ``stages`` that it reads or waits for, and storage.
+    """Raise unless ``stage`` fits the ``stages`` that it reads or waits for, storage and memory.
 
     Its name is added to ``may_be_missing`` if its values may be.
 
     Raises
     ------
-    RelationError, WriteConflictError, OptionError
+    RelationError, WriteConflictError, MemoryBudgetError, OptionError
     """
     where = _where(plan, stage)
     check_stage(plan, stage, stages)
     _check_late(where, stage, stages)
+    _check_memory(plan, (stage,))
     _check_overrides(where, stage)
     check_missing(where, stage, may_be_missing)
     _check_priority(where, stage)
@@ -313,7 +314,7 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
             )
 
 
-def check_memory(plan: str, stages: Iterable[Stage]) -> None:
+def _check_memory(plan: str, stages: Iterable[Stage]) -> None:
     """Raise unless all ``stages`` fit into memory, for the one that needs the smallest chunks.
 
     Raises
