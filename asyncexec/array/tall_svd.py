@@ -7,14 +7,14 @@ import numpy as np
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlock
 from asyncexec.array.dtypes import real_dtype
 from asyncexec.array.factorizations import reduced_svd
-from asyncexec.array.nodes import Node
+from asyncexec.array.nodes import DType, Node
 from asyncexec.array.outputs import ArrayOutput, outputs_of
 from asyncexec.array.tall_qr import qr_nodes, wide_itemsize
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 
-_COPIES = 12
-"""The most copies of a square block, in double precision, that NumPy and LAPACK make on the way."""
+_COPIES, _SQUARES = 5, 7
+"""The copies of a block, and of the square of its shorter side, in double precision, that NumPy and LAPACK make."""
 
 
 def svd_nodes(node: Node, most_bytes: int) -> tuple[Node, Node, Node]:
@@ -60,7 +60,12 @@ def _single(node: Node) -> tuple[Node, Node, Node]:
             ),
             ArrayOutput(name="Vh", shape=(*lead, k, n), chunks=(*lead_chunks, k, n), dtype=dtype),
         ),
-        working_bytes_each=_COPIES * wide_itemsize(dtype),
+        working_bytes_each=_working_bytes(m, n, dtype) // max(m * n, 1) + 1,
     )
     u, s, vh = outputs_of(maker)
     return u, s, vh
+
+
+def _working_bytes(m: int, n: int, dtype: DType) -> int:
+    """Return what the decomposition of a matrix takes besides it and its factors."""
+    return (_COPIES * m * n + _SQUARES * min(m, n) ** 2) * wide_itemsize(dtype)
