@@ -148,7 +148,7 @@ class Spec:
 
     @property
     def encodes_intermediates(self) -> bool:
-        """Whether chunks of intermediate arrays that do not stay in memory are compressed."""
+        """True if chunks of intermediate arrays that do not stay in memory are compressed."""
         if self.work_compressor != "auto":
             return self.work_compressor is not None
         if self.work_dir is None:
