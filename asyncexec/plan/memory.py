@@ -103,16 +103,22 @@ class Memory:
     @property
     def fitting_share(self) -> float:
         """The chunk size that would fit as a part of what it is, if needs grow in proportion with the chunk."""
-        # Other chunks may not divide the array.
-        needs = self.projected_bytes - self.reserved_bytes + self.edge_bytes
-        if self.allowed_bytes is None or needs <= 0:
-            return 1.0
-        return max(0.0, (self.allowed_bytes - self.reserved_bytes) / needs)
+        free, needs = self._free_and_needs
+        return free / needs
 
     @property
     def fitting_chunk_bytes(self) -> int:
         """The chunk size that would fit, if needs grow in proportion with the chunk; 0 where none would."""
-        return int(self.chunk_bytes * self.fitting_share)
+        free, needs = self._free_and_needs
+        return self.chunk_bytes * free // needs
+
+    @property
+    def _free_and_needs(self) -> tuple[int, int]:
+        """Bytes that data may take, and what it takes if chunks do not divide the array; 1 and 1 without a limit."""
+        needs = self.projected_bytes - self.reserved_bytes + self.edge_bytes
+        if self.allowed_bytes is None or needs <= 0:
+            return 1, 1
+        return max(0, self.allowed_bytes - self.reserved_bytes), needs
 
     def at_once(self, limit: int) -> int | None:
         """Return how many tasks of one process fit in ``limit`` bytes together; None where nobody said what they need.
