@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncexec.array.fusion import FusionGroup
-from asyncexec.array.kernels import FusedKernel, Step
+from asyncexec.array.kernels import FusedKernel, Step, with_frees
 from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.transfers import StepsWithTransfers
 from asyncexec.array.nodes import Node
 from asyncexec.array.outputs import OutputOf, unread_bytes
+from asyncexec.array.slabs import in_slabs
 from asyncexec.array.streamed_reductions import StreamedReduction
 from asyncexec.array.streaming_kernels import StreamedKernel
 from asyncexec.plan.access_map import AccessMap
@@ -53,19 +54,15 @@ class KernelBuilder:
         """Return the steps, those for a piece where tasks take pieces."""
         if module is not None:
             return self._kernel_in(module)
-        frees = _by_number(self._last_uses())
         steps = [
-            Step(
-                function=node.function(access),
-                arguments=step.arguments,
-                access=access,
-                frees=tuple(sorted(frees.get(number, ()))),
-            )
-            for number, step in enumerate(self.steps)
+            Step(node.function(access), step.arguments, access)
+            for step in self.steps
             for node, access in (step.value,)
         ]
+        nodes = [step.value[0] for step in self.steps]
+        put_together, results = in_slabs(steps, nodes, self.inputs, self.results)
         accesses = tuple(access for _, access in self.reads)
-        return FusedKernel(accesses, tuple(steps), self.results)
+        return FusedKernel(accesses, with_frees(put_together, results), results)
 
     def _kernel_in(self, module: ArrayModule) -> FusedKernel:
         placed = StepsWithTransfers(module, self.inputs)
@@ -89,11 +86,6 @@ class KernelBuilder:
             held -= sum(self.steps[owner].held_bytes for owner in owners if owner >= 0)
         after = 0 if self.after is None else self.after.temporary_bytes()
         return max(peak, after) + sum(node.merging_bytes for node in self.streamed)
-
-    def _last_uses(self) -> dict[int, int]:
-        """Return by which step each slot is used last."""
-        last = {slot: number for number, step in enumerate(self.steps) for slot in step.arguments}
-        return {slot: number for slot, number in last.items() if slot not in self.results}
 
     def _owner_ends(self) -> dict[int, int]:
         """Return by which step the memory of each slot is needed last, also through views of it."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.reducers import (
-    SLAB_BYTES,
+    DEVIATIONS_BYTES,
     Axes,
     MergedInPairs,
     Part,
@@ -103,4 +103,4 @@ class NanVariance(MergedInPairs):
         return np.asarray(found).astype(self.result, copy=False)
 
     def working_bytes(self, elements: int) -> int:
-        return 2 * elements + min(elements * self.through.itemsize, 2 * SLAB_BYTES)
+        return 2 * elements + min(elements * self.through.itemsize, DEVIATIONS_BYTES)

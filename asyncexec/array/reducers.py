@@ -6,12 +6,15 @@ reduction can go through any tree.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from asyncexec.array.slab_lengths import kept_axes, slabs
 
 _DOUBLE = np.dtype(np.float64)
 _NOWHERE = np.iinfo(np.int64).max
@@ -204,7 +207,11 @@ def reduced_where(
     return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype, where=where))
 
 
-SLAB_BYTES = 4 * 1024 * 1024
+SLAB_BYTES = 512 * 1024
+"""The most that deviations take: they are made and added up within a core's own cache."""
+
+DEVIATIONS_BYTES = 8 * 1024 * 1024
+"""The most that deviations are counted for: of a block with many short axes, one element of an axis is a large slab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +271,7 @@ class Variance:
         return np.asarray(found).astype(self.result, copy=False)
 
     def working_bytes(self, elements: int) -> int:
-        return min(elements * self.through.itemsize, 2 * SLAB_BYTES)
+        return min(elements * self.through.itemsize, DEVIATIONS_BYTES)
 
 
 def _squared(deviations: Part) -> Part:
@@ -282,19 +289,30 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
     Elements that are not ``there`` (a boolean for each) are left out.
     """
     total = np.zeros(mean.shape)
-    axis = max(range(block.ndim), key=lambda a: block.shape[a], default=None)
-    if axis is None:
+    if not block.ndim:
         alone = _squared(np.asarray(np.subtract(block, mean, dtype=mean.dtype)))
         return alone if there is None or there else np.zeros_like(alone)
-    rest = max(block.size // max(block.shape[axis], 1), 1)
-    width = max(1, SLAB_BYTES // (mean.itemsize * rest))
-    for start in range(0, block.shape[axis], width):
-        slab = (slice(None),) * axis + (slice(start, start + width),)
+    axis, width = _slab_of(block.shape, mean.itemsize, axes)
+    for along in slabs(block.shape[axis], width):
+        slab = (slice(None),) * axis + (along,)
         own = slab if axis not in axes else (...,)
         deviations = np.subtract(block[slab], mean[own], dtype=mean.dtype)
         counted: Any = True if there is None else there[slab]
         total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True, where=counted)
     return total
+
+
+def _slab_of(shape: tuple[int, ...], itemsize: int, axes: Axes) -> tuple[int, int]:
+    """Return the axis along which a block is cut, and the length of a slab.
+
+    An axis that stays is cut where slabs are small then: each element of the result comes from one of them, so that it
+    does not depend on how long they are.
+    """
+    found = next(kept_axes(shape, axes, itemsize, SLAB_BYTES), None) if shape[-1] > 1 else None
+    if found is not None:
+        return found
+    axis = max(range(len(shape)), key=shape.__getitem__)
+    return axis, max(1, SLAB_BYTES * shape[axis] // max(math.prod(shape) * itemsize, 1))
 
 
 @dataclass(frozen=True, slots=True)

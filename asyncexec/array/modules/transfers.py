@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.array.kernels import BlockFunction, Step
+from asyncexec.array.kernels import BlockFunction, Step, with_frees
 from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.namespaces import to_module, to_numpy
 from asyncexec.array.modules.native_nodes import Where, step_of
@@ -62,15 +62,7 @@ class StepsWithTransfers:
 
     def written(self, results: tuple[int, ...]) -> tuple[Step, ...]:
         """Return the steps, each with the values that nobody needs after it."""
-        last = {slot: n for n, (_, given, _) in enumerate(self.steps) for slot in given}
-        frees: dict[int, list[int]] = {}
-        for slot, number in last.items():
-            if slot not in results:
-                frees.setdefault(number, []).append(slot)
-        return tuple(
-            Step(function, given, access, tuple(sorted(frees.get(number, ()))))
-            for number, (function, given, access) in enumerate(self.steps)
-        )
+        return with_frees([Step(*step) for step in self.steps], results)
 
     def _at(self, slot: int, side: Where, access: AccessMap) -> int:
         here = slot if slot < self.inputs else self.slots[slot]

@@ -1,0 +1,38 @@
+"""Blocks cut along one axis, so that no bit of what is reduced depends on where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+
+from asyncexec.plan.box import Shape
+
+LEAST_ROW = 16
+"""The elements of a row, all of which a reduction keeps: a row of one NumPy leaves out, and adds in another order."""
+
+
+def slabs(length: int, width: int) -> Iterator[slice]:
+    """Iterate over slabs of ``width``, the last of which has the rest, too: none is narrower.
+
+    >>> from asyncexec.array.slab_lengths import slabs
+    >>> list(slabs(7, 3))
+    [slice(0, 3, None), slice(3, 7, None)]
+    """
+    last = max(0, length // width - 1) * width
+    yield from (slice(start, start + width) for start in range(0, last, width))
+    yield slice(last, length)
+
+
+def kept_axes(
+    shape: Shape, reduced: Collection[int], itemsize: int, most_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """Iterate over the axes that a reduction keeps, along which a block can be cut, each with the length of a slab.
+
+    A slab has ``most_bytes`` at most (the last one twice as many); along the last axis, some elements of each row.
+    """
+    whole = math.prod(shape) * itemsize
+    for axis, length in enumerate(shape):
+        width = most_bytes * length // max(whole, 1)
+        rows = bool(reduced) and axis == len(shape) - 1
+        if axis not in reduced and width >= (LEAST_ROW if rows else 1):
+            yield axis, width
