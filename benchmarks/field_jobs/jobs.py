@@ -31,8 +31,6 @@ class FieldJob:
         The same for them; without `cubed`, it cannot.
     by_hand : callable
         `by_hand(inputs, target, run)`, a loop over chunks in `run`, a pool's map.
-    kernel : callable
-        What has to be computed of one block of each input, by NumPy; where the job stores, it returns blocks of that.
     target : callable or None
         The layout of what is stored.
     """
@@ -43,7 +41,6 @@ class FieldJob:
     expression: Callable[..., list[Any]]
     dask: Callable[..., list[Any]]
     by_hand: Callable[..., list[Any]]
-    kernel: Callable[..., Any]
     cubed: Callable[..., list[Any]] | None = None
     target: Callable[[Size], Layout] | None = None
     rtol: float = 1e-4
@@ -100,10 +97,6 @@ def column_chunks(x: Any) -> tuple[int, ...]:
     return (x.shape[0], *(-(-n // 8) for n in x.shape[1:]))
 
 
-def mean_along(block: np.ndarray, axis: int) -> np.ndarray:
-    return np.add.reduce(block, axis=axis, dtype=np.float64)
-
-
 JOBS = (
     FieldJob(
         name="field_sum",
@@ -113,7 +106,6 @@ JOBS = (
         cubed=lambda xp, u: [xp.sum(u, dtype=xp.float64)],
         dask=lambda u: [u.sum(dtype="f8")],
         by_hand=loops.sum_of,
-        kernel=lambda u: u.sum(dtype=np.float64),
     ),
     FieldJob(
         name="field_quadratic_means",
@@ -123,7 +115,6 @@ JOBS = (
         cubed=quadratic,
         dask=lambda u, v: [(a * b).mean(axis=0) for a, b in ((u, u), (v, v), (u, v))],
         by_hand=loops.quadratic_means,
-        kernel=lambda u, v: [mean_along(a * b, 0) for a, b in ((u, u), (v, v), (u, v))],
     ),
     FieldJob(
         name="field_elementwise",
@@ -133,7 +124,6 @@ JOBS = (
         cubed=lambda xp, u, v: [xp.sqrt(u * u + v * v)],
         dask=lambda u, v: [np.sqrt(u * u + v * v)],
         by_hand=loops.elementwise,
-        kernel=lambda u, v: np.sqrt(u * u + v * v),
         target=like("u"),
     ),
     FieldJob(
@@ -144,7 +134,6 @@ JOBS = (
         cubed=lambda xp, u: [u - xp.mean(u, axis=0)],
         dask=lambda u: [u - u.mean(axis=0)],
         by_hand=loops.anomaly,
-        kernel=lambda u: u - mean_along(u, 0).astype(u.dtype),
         target=like("u"),
     ),
     FieldJob(
@@ -155,7 +144,6 @@ JOBS = (
         cubed=lambda _, u: [u.rechunk(column_chunks(u))],
         dask=lambda u: [u.rechunk(column_chunks(u))],
         by_hand=loops.rechunk,
-        kernel=lambda u: u.copy(),
         target=columns,
         rtol=0,
     ),
@@ -167,7 +155,6 @@ JOBS = (
         cubed=lambda xp, u: [xp.mean(u, axis=2)],
         dask=lambda u: [u.mean(axis=2)],
         by_hand=loops.mean_last_axis,
-        kernel=lambda u: mean_along(u, 2),
     ),
     FieldJob(
         name="field_variance",
@@ -177,7 +164,6 @@ JOBS = (
         cubed=lambda xp, u: [xp.var(u)],
         dask=lambda u: [u.var(dtype="f8")],
         by_hand=loops.variance,
-        kernel=lambda u: np.var(u, dtype=np.float64),
         rtol=1e-3,
     ),
     FieldJob(
@@ -188,7 +174,6 @@ JOBS = (
         cubed=standardised,
         dask=lambda u: [(u - u.mean(axis=0)) / u.std(axis=0)],
         by_hand=loops.standardised,
-        kernel=lambda u: (u - u.mean(axis=0)) / np.maximum(u.std(axis=0), np.float32(0.1)),
         target=like("u"),
         rtol=1e-3,
     ),
@@ -200,7 +185,6 @@ JOBS = (
         cubed=climatology_by_cubed,
         dask=climatology_by_flox,
         by_hand=loops.climatology,
-        kernel=lambda u: u.astype(np.float64),
     ),
     FieldJob(
         name="field_matmul",
@@ -210,8 +194,6 @@ JOBS = (
         cubed=lambda xp, a, b: [xp.matmul(a, b)],
         dask=lambda a, b: [a @ b],
         by_hand=loops.matmul,
-        # Of the sixteen blocks of each, four pairs make one of the result.
-        kernel=lambda a, b: np.stack([a] * 4) @ b,
         target=like("a"),
         rtol=1e-3,
     ),
@@ -223,7 +205,6 @@ JOBS = (
         cubed=lambda _, s: [s + 1],
         dask=lambda s: [s + 1],
         by_hand=loops.shards,
-        kernel=lambda s: s + 1,
         target=like("s"),
     ),
     FieldJob(
@@ -234,7 +215,6 @@ JOBS = (
         cubed=lambda xp, w: [xp.mean(w, axis=0)],
         dask=lambda w: [w.mean(axis=0)],
         by_hand=loops.mean_over_time,
-        kernel=lambda w: mean_along(w, 0),
         elsewhere=True,
     ),
 )

@@ -1,149 +1,228 @@
 """The limit of the machine for a job: the time below which it cannot be done, whoever does it.
 
-T_min = max(bytes read / bandwidth + bytes written / bandwidth, CPU seconds of codecs and kernels / cores, critical
-path), all measured here, by plain loops over the same files: reading them whole into one buffer, writing as many bytes,
-decoding, computing and encoding some blocks by NumPy and numcodecs with nothing around. Files are in the page cache, as
-they are for all contenders. From a bucket, reading takes as many answers as there are objects, 64 at a time.
+T_min = max(reading and writing, CPU seconds / cores, critical path), all measured here, by plain loops over the same
+files: reading them whole into one buffer, writing as many bytes, decoding, computing and encoding some blocks by NumPy
+and the quicker of numcodecs and zstandard, into memory that is used again, with nothing around. What is encoded are
+blocks of the job's true result. Everything is done by as many threads at once as there are workers, as cores share
+caches and the way to memory; the CPU seconds of a step are those that all threads together spend on it. Files are in
+the page cache, as they are for all contenders, so that reading and writing them takes CPU seconds, which count too.
+From a bucket, reading takes as many answers as there are objects, 64 at a time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import zarr
 from numcodecs.zstd import Zstd
 
+from benchmarks.array_contenders import blocks
 from benchmarks.case import Figures, Measure
 from benchmarks.contenders import WORKERS
-from benchmarks.field_jobs.fields import LATENCY, Place, each_block, places
+from benchmarks.field_jobs.fields import LATENCY, Layout, Place, each_block, places
 from benchmarks.field_jobs.jobs import FieldJob
+from benchmarks.field_jobs.kernels import KERNELS, Scratch
+from benchmarks.field_jobs.measuring import expected
 
-SAMPLED = 3
+TURNS = 3
+"""How often each step is measured; the least counts, as everything else on the machine only adds to it."""
+EACH = 2
+"""The blocks that each thread takes in one turn."""
 AT_ONCE = 64
 _CODEC = Zstd(level=0)
+_LEVEL = 3  # What 0 stands for.
 
 
 @contextmanager
 def limit(job: FieldJob, *, quick: bool) -> Iterator[Measure]:
     """Yield what measures the limit of a job."""
     where, _ = places(quick=quick)
-    yield lambda: limit_of(job, where)
+    _, target = expected(job, quick=quick)
+    yield lambda: limit_of(job, where, target)
 
 
-def limit_of(job: FieldJob, where: Place) -> Figures:
-    """Return T_min of a job, and what it is made of, in seconds."""
-    blocks = [where.size.layouts[name] for name in job.reads]
-    count = max(layout.count for layout in blocks)
-    decode, kernel, encode = _cpu_seconds(job, where)
+def limit_of(job: FieldJob, where: Place, target: Any) -> Figures:
+    """Return T_min of a job, and what it is made of, in seconds; ``target`` holds what it stores."""
+    layouts = [where.size.layouts[name] for name in job.reads]
+    count = max(layout.count for layout in layouts)
+    decode, kernel = _input_seconds(job, where)
+    written = None if job.target is None else job.target(where.size)
+    encode = 0.0 if written is None else _encode_seconds(written, target)
     passes = max(job.reads.values())
-    cpu = count * (passes * decode + kernel + encode)
-    read = _read_seconds(job, where)
-    write = 0.0 if job.target is None else _write_seconds(job, where)
+    read, reading = _read_seconds(job, where)
+    write, writing = (0.0, 0.0) if written is None else _write_seconds(written, where, target)
+    stored = 0 if written is None else written.count
+    cpu = count * (passes * decode + kernel) + stored * encode + reading + writing
     critical = passes * decode + kernel + encode
     return {
         "seconds": max(read + write, cpu / WORKERS, critical),
         "io_s": read + write,
         "cpu_s": cpu,
+        "decode_s": count * passes * decode,
+        "kernel_s": count * kernel,
+        "encode_s": stored * encode,
+        "io_cpu_s": reading + writing,
     }
 
 
-def _cpu_seconds(job: FieldJob, where: Place) -> tuple[float, float, float]:
-    """Return the CPU seconds of decoding one block of each input, of computing, and of encoding what comes of it.
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """One block of an input: its chunks as they are stored, and the memory that they are decoded into."""
 
-    The least of some blocks, as everything else on the machine only adds to it.
-    """
+    data: tuple[Any, ...]
+    chunks: tuple[np.ndarray, ...]
+    whole: np.ndarray
+
+
+def _input_seconds(job: FieldJob, where: Place) -> tuple[float, float]:
+    """Return the CPU seconds of decoding a block of each input, and of computing."""
     inputs = [zarr.open_array(where.store(name), mode="r") for name in job.reads]
     layouts = [where.size.layouts[name] for name in job.reads]
-    of = [list(each_block(layout)) for layout in layouts]
-    taken: list[tuple[float, float, float]] = []
-    # The first is not counted: it brings code and pages into memory.
-    for number in range(1 + min(SAMPLED, *map(len, of))):
-        data = [np.asarray(x[each[number % len(each)]]) for x, each in zip(inputs, of, strict=True)]
-        pieces = [_chunks(x, layout.chunks) for x, layout in zip(data, layouts, strict=True)]
-        encoded = [(_CODEC.encode(piece), piece) for each in pieces for piece in each]
-        made: list[Any] = []
-        # Into memory that is there already: nobody has to make room for each chunk anew.
-        decode = _timed(lambda: [_CODEC.decode(each, out=piece) for each, piece in encoded])  # noqa: B023 - called at once
-        kernel = _timed(lambda: made.append(job.kernel(*data)))  # noqa: B023
-        encode = 0.0
-        if job.target is not None:
-            chunks = _written(np.asarray(made[0], np.float32), job, where)
-            encode = _timed(lambda: [_CODEC.encode(each) for each in chunks])  # noqa: B023
-        taken.append((decode, kernel, encode))
-    least = [min(each) for each in zip(*taken[1:], strict=True)]
-    return least[0], least[1], least[2]
+
+    def taken(number: int) -> list[_Encoded]:
+        found = []
+        for array, layout in zip(inputs, layouts, strict=True):
+            of = list(each_block(layout))
+            block = np.asarray(array[of[number % len(of)]])
+            chunks = tuple(_chunks(block, layout.chunks))
+            found.append(_Encoded(tuple(map(_CODEC.encode, chunks)), chunks, block))
+        return found
+
+    mine = [[taken(thread * EACH + k) for k in range(EACH)] for thread in range(WORKERS)]
+    scratches = [Scratch() for _ in range(WORKERS)]
+
+    def decode(thread: int, into: Callable[[Any, np.ndarray], object]) -> None:
+        for each in mine[thread]:
+            for of in each:
+                for data, chunk in zip(of.data, of.chunks, strict=True):
+                    into(data, chunk)
+
+    def compute(thread: int) -> None:
+        for each in mine[thread]:
+            KERNELS[job.name](scratches[thread], *(of.whole for of in each))
+
+    ways = [lambda thread, way=way: decode(thread, way()) for way in _DECODERS]
+    return min(map(_seconds_each, ways)), _seconds_each(compute)
 
 
-def _written(block: np.ndarray, job: FieldJob, where: Place) -> list[np.ndarray]:
-    assert job.target is not None
-    layout = job.target(where.size)
-    if layout.shards is not None:
-        return _chunks(block, layout.chunks)
-    # In chunks of another shape there are as many bytes to encode.
-    return [np.ascontiguousarray(block)]
+def _encode_seconds(layout: Layout, target: Any) -> float:
+    """Return the CPU seconds of encoding a block of what is stored."""
+    of = list(each_block(layout))
+    step = max(1, len(of) // (WORKERS * EACH))
+    taken = [np.asarray(target[block]) for block in of[::step]]
+    mine = [
+        [_chunks(taken[(thread * EACH + k) % len(taken)], layout.chunks) for k in range(EACH)]
+        for thread in range(WORKERS)
+    ]
+
+    def encode(thread: int, by: Callable[[np.ndarray], object]) -> None:
+        for each in mine[thread]:
+            for chunk in each:
+                by(chunk)
+
+    ways = [lambda thread, way=way: encode(thread, way()) for way in _ENCODERS]
+    return min(map(_seconds_each, ways))
 
 
-def _chunks(block: np.ndarray, chunks: tuple[int, ...]) -> list[np.ndarray]:
-    from benchmarks.array_contenders import blocks
+def _seconds_each(work: Callable[[int], object]) -> float:
+    """Return the CPU seconds for each of the blocks that all threads take at once."""
+    together = Barrier(WORKERS)
+    spent: list[float] = []
 
-    if all(n <= c for n, c in zip(block.shape, chunks, strict=True)):
-        return [np.ascontiguousarray(block)]
-    return [np.ascontiguousarray(block[each]) for each in blocks(block.shape, chunks)]
+    def measured(thread: int) -> float:
+        work(thread)  # Once uncounted: it brings code and pages into memory.
+        least = float("inf")
+        for _ in range(TURNS):
+            together.wait()
+            begun = time.thread_time()
+            work(thread)
+            least = min(least, time.thread_time() - begun)
+        return least
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        spent = list(pool.map(measured, range(WORKERS)))
+    return sum(spent) / (WORKERS * EACH)
 
 
-def _timed(work: Any) -> float:
-    begun = time.process_time()
-    work()
-    return time.process_time() - begun
+@cache
+def _zstandard() -> Any:
+    return import_module("zstandard")
+
+
+def _zstandard_decoder() -> Callable[[Any, np.ndarray], object]:
+    decoder = _zstandard().ZstdDecompressor()
+    return lambda data, chunk: decoder.stream_reader(data).readinto(chunk.data.cast("B"))
+
+
+def _zstandard_encoder() -> Callable[[np.ndarray], object]:
+    return _zstandard().ZstdCompressor(level=_LEVEL).compress  # type: ignore[no-any-return]
+
+
+_DECODERS = (lambda: lambda data, chunk: _CODEC.decode(data, out=chunk), _zstandard_decoder)
+_ENCODERS = (lambda: _CODEC.encode, _zstandard_encoder)
+
+
+def _chunks(block: np.ndarray, chunks: Sequence[int]) -> list[np.ndarray]:
+    return [np.ascontiguousarray(block[each]) for each in blocks(block.shape, tuple(chunks))]
 
 
 def _files(folder: str) -> list[Path]:
     return [path for path in Path(folder).rglob("*") if path.is_file()]
 
 
-def _read_seconds(job: FieldJob, where: Place) -> float:
-    """Return the time in which all that is read can be read, by as many threads as there are workers."""
+def _read_seconds(job: FieldJob, where: Place) -> tuple[float, float]:
+    """Return the time in which all that is read can be read, by as many threads as there are workers, and of CPUs."""
     if job.elsewhere:
         requests = sum(where.size.layouts[name].count for name in job.reads)
-        return -(-requests // AT_ONCE) * LATENCY
+        return -(-requests // AT_ONCE) * LATENCY, 0.0
     files = [f for name, passes in job.reads.items() for f in _files(where.url(name)) * passes]
     largest = max(path.stat().st_size for path in files)
 
-    def read(part: list[Path]) -> None:
+    def read(thread: int) -> None:
         buffer = bytearray(largest)
-        for path in part:
+        for path in files[thread::WORKERS]:
             with path.open("rb", buffering=0) as file:
                 file.readinto(buffer)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        begun = time.perf_counter()
-        list(pool.map(read, [files[k::WORKERS] for k in range(WORKERS)]))
-        return time.perf_counter() - begun
+    return min(_elapsed(read) for _ in range(TURNS))
 
 
-def _write_seconds(job: FieldJob, where: Place) -> float:
-    """Return the time in which as many bytes can be written as the result takes, about those of the input."""
-    assert job.target is not None
-    size = sum(path.stat().st_size for path in _files(where.url(next(iter(job.reads)))))
+def _write_seconds(layout: Layout, where: Place, target: Any) -> tuple[float, float]:
+    """Return the time in which as many bytes can be written as the result takes, and that of CPUs."""
+    size = target.nbytes_stored()
     folder = where.folder / "written"
     folder.mkdir(exist_ok=True)
-    count = job.target(where.size).count
+    count = layout.count
     data = bytes(max(1, size // count))
 
-    def write(number: int) -> None:
-        (folder / str(number)).write_bytes(data)
+    def write(thread: int) -> None:
+        for number in range(thread, count, WORKERS):
+            (folder / str(number)).write_bytes(data)
 
     try:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            begun = time.perf_counter()
-            list(pool.map(write, range(count)))
-            return time.perf_counter() - begun
+        return min(_emptied(folder) or _elapsed(write) for _ in range(TURNS))
     finally:
-        for path in folder.iterdir():
-            path.unlink()
+        _emptied(folder)
+
+
+def _emptied(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def _elapsed(work: Callable[[int], object]) -> tuple[float, float]:
+    """Return the seconds in which all threads do their part at once, and those of CPUs."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        begun, used = time.perf_counter(), time.process_time()
+        list(pool.map(work, range(WORKERS)))
+        return time.perf_counter() - begun, time.process_time() - used

@@ -14,6 +14,7 @@ from benchmarks.cases import ALL, GROUPS
 from benchmarks.field_jobs import fields
 from benchmarks.field_jobs.fields import TINY, Place, make
 from benchmarks.field_jobs.jobs import JOBS
+from benchmarks.field_jobs.kernels import KERNELS, Scratch
 from benchmarks.field_jobs.limit import limit_of
 from benchmarks.field_jobs.measuring import PeakMemory
 from benchmarks.field_jobs.summary import summary
@@ -88,8 +89,23 @@ def test_a_job_computes_the_same_by_peers(place, contender, job):
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_the_limit_of_a_job_is_no_less_than_any_of_its_parts(place, job):
-    figures = limit_of(job, place)
+    agree(place, "by hand, threads", job)
+    target = None if job.target is None else zarr.open_array(place.target, mode="r")
+    figures = limit_of(job, place, target)
     assert figures["seconds"] >= max(figures["io_s"], figures["cpu_s"] / 2) > 0
+    parts = [figures[f"{name}_s"] for name in ("decode", "kernel", "encode", "io_cpu")]
+    assert figures["cpu_s"] == pytest.approx(sum(parts))
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_the_kernel_of_a_job_makes_its_memory_once(job):
+    shape = (4, 20, 30) if job.name != "field_matmul" else (8, 8)
+    data = [np.ones(shape, np.float32) for _ in job.reads]
+    scratch = Scratch()
+    KERNELS[job.name](scratch, *data)
+    before = {name: id(array) for name, array in scratch.arrays.items()}
+    KERNELS[job.name](scratch, *data)
+    assert {name: id(array) for name, array in scratch.arrays.items()} == before
 
 
 def test_array_jobs_are_all_of_them_and_run_when_asked_for():
