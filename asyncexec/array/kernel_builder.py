@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncexec.array.fusion import FusionGroup
-from asyncexec.array.kernels import FusedKernel, Step, with_frees
+from asyncexec.array.kernels import FusedKernel, Step
 from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.transfers import StepsWithTransfers
 from asyncexec.array.nodes import Node
 from asyncexec.array.outputs import OutputOf, unread_bytes
-from asyncexec.array.slabs import in_slabs
+from asyncexec.array.slabs import in_slabs, with_frees
 from asyncexec.array.streamed_reductions import StreamedReduction
 from asyncexec.array.streaming_kernels import StreamedKernel
 from asyncexec.plan.access_map import AccessMap

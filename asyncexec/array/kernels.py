@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -396,16 +396,3 @@ class FusedKernel:
         if len(self.results) == 1:
             return values[self.results[0]]
         return tuple([values[i] for i in self.results])
-
-
-def with_frees(steps: Sequence[Step], results: Sequence[int]) -> tuple[Step, ...]:
-    """Return ``steps``, each with the values that nobody needs after it; ``results`` are needed in the end."""
-    last = {slot: number for number, step in enumerate(steps) for slot in step.arguments}
-    frees: dict[int, list[int]] = {}
-    for slot, number in last.items():
-        if slot not in results:
-            frees.setdefault(number, []).append(slot)
-    return tuple(
-        replace(step, frees=tuple(sorted(frees.get(number, ()))))
-        for number, step in enumerate(steps)
-    )

@@ -6,7 +6,6 @@ reduction can go through any tree.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.array.slab_lengths import kept_axes, slabs
+from asyncexec.array.slab_lengths import slab_of, slabs
 
 _DOUBLE = np.dtype(np.float64)
 _NOWHERE = np.iinfo(np.int64).max
@@ -292,7 +291,7 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
     if not block.ndim:
         alone = _squared(np.asarray(np.subtract(block, mean, dtype=mean.dtype)))
         return alone if there is None or there else np.zeros_like(alone)
-    axis, width = _slab_of(block.shape, mean.itemsize, axes)
+    axis, width = slab_of(block.shape, axes, mean.itemsize, SLAB_BYTES)
     for along in slabs(block.shape[axis], width):
         slab = (slice(None),) * axis + (along,)
         own = slab if axis not in axes else (...,)
@@ -300,19 +299,6 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
         counted: Any = True if there is None else there[slab]
         total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True, where=counted)
     return total
-
-
-def _slab_of(shape: tuple[int, ...], itemsize: int, axes: Axes) -> tuple[int, int]:
-    """Return the axis along which a block is cut, and the length of a slab.
-
-    An axis that stays is cut where slabs are small then: each element of the result comes from one of them, so that it
-    does not depend on how long they are.
-    """
-    found = next(kept_axes(shape, axes, itemsize, SLAB_BYTES), None) if shape[-1] > 1 else None
-    if found is not None:
-        return found
-    axis = max(range(len(shape)), key=shape.__getitem__)
-    return axis, max(1, SLAB_BYTES * shape[axis] // max(math.prod(shape) * itemsize, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ LEAST_ROW = 16
 
 
 def slabs(length: int, width: int) -> Iterator[slice]:
-    """Iterate over slabs of ``width``, the last of which has the rest, too: none is narrower.
+    """Iterate over slabs of ``width`` or more: the last one has the rest, too.
 
     >>> from asyncexec.array.slab_lengths import slabs
     >>> list(slabs(7, 3))
@@ -36,3 +36,18 @@ def kept_axes(
         rows = bool(reduced) and axis == len(shape) - 1
         if axis not in reduced and width >= (LEAST_ROW if rows else 1):
             yield axis, width
+
+
+def slab_of(
+    shape: Shape, reduced: Collection[int], itemsize: int, most_bytes: int
+) -> tuple[int, int]:
+    """Return the axis along which a block is cut, and the length of a slab.
+
+    An axis that stays is cut where slabs are small then: each element of the result comes from one of them, so that it
+    does not depend on how long they are.
+    """
+    found = next(kept_axes(shape, reduced, itemsize, most_bytes), None) if shape[-1] > 1 else None
+    if found is not None:
+        return found
+    axis = max(range(len(shape)), key=shape.__getitem__)
+    return axis, max(1, most_bytes * shape[axis] // max(math.prod(shape) * itemsize, 1))

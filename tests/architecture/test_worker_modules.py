@@ -55,6 +55,7 @@ ARRAYS = """
 asyncexec.array
 asyncexec.array.kernels
 asyncexec.array.reducers
+asyncexec.array.slab_lengths
 asyncexec.plan.access
 asyncexec.plan.access_map
 asyncexec.plan.lengths

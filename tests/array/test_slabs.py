@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import asyncexec.array as xp
-from asyncexec.array import slabs
-from asyncexec.array.slabs import InSlabs
+from asyncexec.array import slab_kernels, slabs
+from asyncexec.array.slab_kernels import InSlabs
 from tests.array.direct import run
 
 SHAPES = st.sampled_from(
@@ -42,8 +42,9 @@ def by_element(x, y, axis):
 def cutting(*, on):
     """Blocks of every size go by slabs of a few rows, or none does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slabs, "LEAST_BYTES", 1 if on else 10**18)
-        patch.setattr(slabs, "SLAB_BYTES", 2000)
+        for module in (slabs, slab_kernels):
+            patch.setattr(module, "LEAST_BYTES", 1 if on else 10**18)
+        patch.setattr(slab_kernels, "SLAB_BYTES", 2000)
         yield
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.array.kernels import BlockFunction, Step, with_frees
+from asyncexec.array.kernels import BlockFunction, Step
 from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.namespaces import to_module, to_numpy
 from asyncexec.array.modules.native_nodes import Where, step_of
 from asyncexec.array.nodes import Node
+from asyncexec.array.slabs import with_frees
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index
 
