@@ -42,6 +42,11 @@ def opened_in(ref: StoredArray, _process: int) -> Chunks:
         return PartChunks(ref.part, opened(ref.part.array), opened(ref.part.before))
     if ref.encoding is not None and ref.location.local_path is not None:
         return ChunkFiles(ref, ref.encoding)
+    if ref.shards is not None:
+        from asyncexec.storage.chunks.shard_files import shard_files  # noqa: PLC0415 - most arrays have no shards
+
+        if (shards := shard_files(ref)) is not None:
+            return shards
     from asyncexec.storage.chunks.remote_chunks import remote_chunks  # noqa: PLC0415 - brings Zarr, and most arrays are files
 
     return remote_chunks(ref)

@@ -2,7 +2,8 @@
 
 Zarr itself passes every chunk to an event loop in another thread and back, which costs more than reading a small chunk.
 Here a chunk is read, decoded, encoded and written in the calling thread, with the codecs that Zarr uses; the files are
-the same. Arrays with shards, filters or unusual codecs are read and written with Zarr.
+the same. Arrays with filters or unusual codecs are read and written with Zarr; shards by
+:mod:`~asyncexec.storage.chunks.shard_files`.
 
 A chunk appears whole or not at all: it is written under another name, in a separate folder of the array, and renamed.
 Files of killed writers stay in that folder, which is removed when the run ends. In a target, that folder is named after
