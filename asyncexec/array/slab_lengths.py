@@ -12,7 +12,7 @@ LEAST_ROW = 16
 
 
 def slabs(length: int, width: int) -> Iterator[slice]:
-    """Iterate over slabs of ``width`` or more: the last one has the rest, too.
+    """Iterate over slabs of ``width`` or more: what is left over belongs to the last one.
 
     >>> from asyncexec.array.slab_lengths import slabs
     >>> list(slabs(7, 3))

@@ -93,6 +93,18 @@ DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "zarr"}
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {
     (
+        "asyncexec.storage.chunks.access",
+        "asyncexec.storage.chunks.shard_files",
+    ): "most arrays have no shards",
+    (
+        "asyncexec.storage.chunks.shard_files",
+        "asyncexec.storage.places.array_documents",
+    ): "brings Zarr, which workers need of no array that was opened",
+    (
+        "asyncexec.storage.chunks.shard_files",
+        "asyncexec.storage.chunks.zarr_chunks",
+    ): "the same",
+    (
         "asyncexec.worker.attempt",
         "asyncexec.worker.pieces",
     ): "few tasks take their input piece by piece, and workers load what they need",
