@@ -39,6 +39,8 @@ def in_slabs(
 
     Values 0, 1, … are the ``inputs``, then there is one a step. ``nodes`` are what the steps compute. Nothing is freed.
     """
+    if len(steps) < 2:
+        return tuple(steps), tuple(results)
     last_of = {run[-1]: run for run in _runs(steps, nodes, inputs)}
     together = {number for run in last_of.values() for number in run}
     slots = {slot: slot for slot in range(inputs)}
