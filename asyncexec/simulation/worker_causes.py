@@ -67,20 +67,17 @@ class WorkerCauses:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """Attempts that succeeded, of all stages that say something."""
+    """Attempts that succeeded, of all stages that say something; arrays of shape (attempts,)."""
 
-    worker: NDArray[np.str_]
-    started: NDArray[np.float64]
-    seconds: NDArray[np.float64]
+    attempts: Attempts
     extra: NDArray[np.float64]
     """Seconds beyond the median of the stage."""
     ratio: NDArray[np.float64]
     """Logarithm of the seconds divided by the median."""
     rank: NDArray[np.float64]
     """Rank within the stage, from 0 to 1."""
-
-    def where(self, chosen: NDArray[np.bool_]) -> _Seen:
-        return _Seen(*(getattr(self, name)[chosen] for name in self.__slots__))
+    nth: NDArray[np.int64]
+    """Which attempt it was on its worker, from 0."""
 
 
 def worker_causes(run: RecordedRun) -> WorkerCauses:
@@ -88,62 +85,61 @@ def worker_causes(run: RecordedRun) -> WorkerCauses:
     seen = _seen(run)
     if seen is None:
         return WorkerCauses()
-    first = _firsts(seen)
+    worker, first = seen.attempts.worker, seen.nth == 0
     warms = _warms_up(seen, first)
-    slowness = _slowness(seen.where(~first) if warms else seen)
-    if (
-        len(slowness) > run.slots
-    ):  # Some took the places of others; those that were there longest stand for all.
-        busy = {name: float(seen.seconds[seen.worker == name].sum()) for name in slowness}
-        slowness = {
-            name: slowness[name] for name in sorted(busy, key=busy.__getitem__)[-run.slots :]
-        }
+    usual = ~first if warms else np.ones_like(first)
+    slowness = _slowness(worker[usual], seen.ratio[usual], seen.rank[usual])
+    if len(slowness) > run.slots:
+        # Some took the places of others; those that were there longest stand for all.
+        busy = {name: float(seen.attempts.seconds[worker == name].sum()) for name in slowness}
+        longest = sorted(busy, key=busy.__getitem__)[-run.slots :]
+        slowness = {name: slowness[name] for name in longest}
+    if not warms:
+        return WorkerCauses(slowness=slowness)
+    begun = seen.attempts.started[first].tolist()
     return WorkerCauses(
         slowness=slowness,
-        warm_up=np.maximum(seen.extra[first], 0.0) if warms else np.zeros(0),
-        firsts=frozenset(
-            zip(seen.worker[first].tolist(), seen.started[first].tolist(), strict=True)
-        )
-        if warms
-        else frozenset(),
+        warm_up=np.maximum(seen.extra[first], 0.0),
+        firsts=frozenset(zip(worker[first].tolist(), begun, strict=True)),
     )
 
 
 def _seen(run: RecordedRun) -> _Seen | None:
-    parts: list[_Seen] = []
+    parts: list[Attempts] = []
+    medians: list[NDArray[np.float64]] = []
+    of_stages: list[NDArray[np.float64]] = []
     for stage in run.stages:
         attempts = stage.attempts.where(stage.attempts.succeeded)
-        if len(attempts) < _LEAST_ATTEMPTS:
-            continue
-        seconds, median = attempts.seconds, float(np.median(attempts.seconds))
-        if median >= _LEAST_SECONDS:
-            rank = (ranks(seconds) + 0.5) / len(seconds)
-            ratio = np.log(seconds / median)
-            parts.append(
-                _Seen(attempts.worker, attempts.started, seconds, seconds - median, ratio, rank)
-            )
+        median = float(np.median(attempts.seconds)) if len(attempts) else 0.0
+        if len(attempts) >= _LEAST_ATTEMPTS and median >= _LEAST_SECONDS:
+            parts.append(attempts)
+            medians.append(np.full(len(attempts), median))
+            of_stages.append((ranks(attempts.seconds) + 0.5) / len(attempts))
     if not parts:
         return None
-    return _Seen(*(np.concatenate([getattr(p, n) for p in parts]) for n in _Seen.__slots__))
+    every, median_of = Attempts.all_of(parts), np.concatenate(medians)
+    return _Seen(
+        attempts=every,
+        extra=every.seconds - median_of,
+        ratio=np.log(every.seconds / median_of),
+        rank=np.concatenate(of_stages),
+        nth=_nth(every),
+    )
 
 
-def _firsts(seen: _Seen) -> NDArray[np.bool_]:
-    """Return which attempts were the first on their workers."""
-    return _nth(seen, 0)
-
-
-def _nth(seen: _Seen, number: int) -> NDArray[np.bool_]:
-    chosen = np.zeros(len(seen.worker), dtype=np.bool_)
-    for worker in np.unique(seen.worker):
-        places = np.flatnonzero(seen.worker == worker)
-        if len(places) > number:
-            chosen[places[np.argsort(seen.started[places], kind="stable")[number]]] = True
-    return chosen
+def _nth(attempts: Attempts) -> NDArray[np.int64]:
+    order = np.lexsort((attempts.started, attempts.worker))
+    worker = attempts.worker[order]
+    places = np.arange(len(order))
+    begins = np.append(True, worker[1:] != worker[:-1])
+    nth = np.empty_like(places)
+    nth[order] = places - np.maximum.accumulate(np.where(begins, places, 0))
+    return nth
 
 
 def _warms_up(seen: _Seen, first: NDArray[np.bool_]) -> bool:
     """Return whether the first attempts on workers took longer, also than the second ones, which began soon after."""
-    second = _nth(seen, 1)
+    second = seen.nth == 1
     if not second.any():
         return False
     more = float(np.median(seen.ratio[first]))
@@ -155,23 +151,24 @@ def _warms_up(seen: _Seen, first: NDArray[np.bool_]) -> bool:
     return greater(ranks(seen.rank), first) > _FIRSTS_Z
 
 
-def _slowness(seen: _Seen) -> dict[str, float]:
+def _slowness(
+    worker: NDArray[np.str_], ratio: NDArray[np.float64], rank: NDArray[np.float64]
+) -> dict[str, float]:
     """Return the factor of each worker; nothing where all seem alike."""
-    workers = [str(name) for name in np.unique(seen.worker)]
+    workers = [str(name) for name in np.unique(worker)]
     if len(workers) < 2:
         return {}
-    rank = ranks(seen.rank)
+    rank = ranks(rank)
     found = dict.fromkeys(workers, 1.0)
     for name in workers:
-        own = seen.worker == name
-        rest = float(np.median(seen.ratio[~own]))
-        factor = math.exp(float(np.median(seen.ratio[own])) - rest)
+        own = worker == name
+        factor = math.exp(float(np.median(ratio[own]) - np.median(ratio[~own])))
         if factor > _SLOW_FACTOR and _chance(rank, own) * len(workers) < _LEAST_CHANCE:
             found[name] = factor
-    left = seen.ratio - np.log([found[name] for name in seen.worker.tolist()])
-    if _spread(ranks(left), seen.worker, workers) > _SPREAD_Z:
+    left = ratio - np.log([found[name] for name in worker.tolist()])
+    if _spread(ranks(left), worker, workers) > _SPREAD_Z:
         for name in workers:
-            found[name] *= math.exp(float(np.median(left[seen.worker == name])))
+            found[name] *= math.exp(float(np.median(left[worker == name])))
     return found if any(abs(math.log(factor)) > 1e-9 for factor in found.values()) else {}
 
 
