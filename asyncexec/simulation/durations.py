@@ -6,8 +6,8 @@ A task has one duration without noise, the same for all of its attempts, on a wo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
@@ -149,17 +149,17 @@ class Empirical:
     """
 
     def __init__(self, seconds: Sequence[float] | Seconds) -> None:
-        self._seconds = np.sort(_checked(seconds))
+        self._seconds = _checked(seconds)
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         return random.choice(self._seconds, size=count)
 
     def __repr__(self) -> str:
-        median = float(np.median(self._seconds))
-        return f"Empirical({self._seconds.size} durations, median {median:g} s)"
+        name, median = type(self).__name__, float(np.median(self._seconds))
+        return f"{name}({self._seconds.size} durations, median {median:g} s)"
 
 
-class ByTask:
+class ByTask(Empirical):
     """The duration of each task by its flat index; further tasks begin again with the first.
 
     >>> from asyncexec.simulation import ByTask, Cluster, simulate
@@ -173,20 +173,9 @@ class ByTask:
         If there are none, or one is not above 0.
     """
 
-    def __init__(self, seconds: Sequence[float] | Seconds) -> None:
-        self._seconds = _checked(seconds)
-
     def of(self, first: int, count: int) -> Seconds:
         """Return the durations of ``count`` tasks from ``first`` on, shape (count,)."""
         return self._seconds[np.arange(first, first + count) % self._seconds.size]
-
-    def sample(self, random: np.random.Generator, count: int) -> Seconds:
-        return random.choice(self._seconds, size=count)
-
-    def __repr__(self) -> str:
-        return (
-            f"ByTask({self._seconds.size} durations, median {float(np.median(self._seconds)):g} s)"
-        )
 
 
 def _checked(given: Sequence[float] | Seconds) -> Seconds:
@@ -234,11 +223,13 @@ def parse_durations(text: str) -> Durations:
         return _measured(rest)
     if kind not in _NUMBERED:
         raise OptionError(f"{text!r} is no distribution; write {SPELLINGS}")
-    count, make = _NUMBERED[kind]
+    names = [each.name for each in fields(_NUMBERED[kind])]
     numbers = _numbers(rest)
-    if len(numbers) != count:
-        raise OptionError(f"{text!r} needs {count} number{'s' * (count > 1)} after the colon")
-    return make(*numbers)
+    if len(numbers) != len(names):
+        raise OptionError(
+            f"{text!r} needs {len(names)} number{'s' * (len(names) > 1)} after the colon"
+        )
+    return _NUMBERED[kind](**dict(zip(names, numbers, strict=True)))
 
 
 def durations_given(
@@ -267,11 +258,11 @@ def durations_given(
     return found.pop("", None), found
 
 
-_NUMBERED: Mapping[str, tuple[int, Callable[..., Durations]]] = {
-    "constant": (1, Constant),
-    "lognormal": (2, lambda mean, sigma: Lognormal(mean_seconds=mean, sigma=sigma)),
-    "pareto": (3, lambda least, exponent, most: Pareto(least_seconds=least, exponent=exponent, most=most)),
-}  # fmt: skip
+_NUMBERED: Mapping[str, type[Constant | Lognormal | Pareto]] = {
+    "constant": Constant,
+    "lognormal": Lognormal,
+    "pareto": Pareto,
+}
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,7 +1,7 @@
 """The reasons for a backup of a task of a recorded run, or for none: the run is replayed, and the rule decides again.
 
-Every attempt is replayed with the time that it took; the scheduler, its rule and its figures are those of real runs. So
-the rule is asked at the same moments as it was, as far as starts are where they were.
+Every attempt is replayed when it started, on its worker, with the time that it took; the scheduler, its rule and its
+figures are those of real runs. So the rule, and the detector of slow workers, know at each moment what they knew then.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +20,9 @@ from asyncexec.events.records import AttemptEnded, BackupStarted
 from asyncexec.plan.box import ravel
 from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
-from asyncexec.simulation.durations import ByTask
-from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.noise_function import SimulatedAttempt
-from asyncexec.simulation.overheads import overheads_of
-from asyncexec.simulation.recorded import RUNS_ON
+from asyncexec.simulation.replay import ReplayBackend
 from asyncexec.simulation.simulate import simulate
-from asyncexec.simulation.what_if import as_it_was, measured_cluster
-from asyncexec.simulation.worker_causes import WorkerCauses
+from asyncexec.simulation.what_if import as_it_was
 from asyncexec.straggler.decision import BackupVerdict
 
 if TYPE_CHECKING:
@@ -98,6 +94,22 @@ class Considered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlowWorker:
+    """A worker that was found slow."""
+
+    worker: str
+
+    ratio: float
+    """Its durations as a multiple of those of others, at most."""
+
+    found: float
+    """The time when it was found, in seconds since the run started,"""
+
+    rested: tuple[float, ...]
+    """and those at which it was left idle; none where others would not have ended its tasks sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskExplanation:
     """The answers of a rule about one task of a recorded run."""
 
@@ -107,12 +119,16 @@ class TaskExplanation:
     recorded: tuple[RecordedAttempt, ...]
     considered: tuple[Considered, ...]
 
+    slow_workers: tuple[SlowWorker, ...] = ()
+    """The workers that were found slow in the replay, whatever ran on them."""
+
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
         return {
             **attributes(self, "stage", "task", "rule"),
             "recorded": [attributes(each) for each in self.recorded],
             "considered": [attributes(each) for each in self.considered],
+            "slow_workers": [attributes(each) for each in self.slow_workers],
         }
 
 
@@ -136,15 +152,19 @@ def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> Tas
     stage, index = _found(run, task)
     variant = as_it_was(run)
     probe = _Probe(stage.name, index)
-    measured = measured_cluster(run, WorkerCauses(), overheads_of(run))
     chosen = rule or variant.rule
+    figures = run.figures
+    for each in run.stages:
+        _check_measured(each)
     simulate(
         run.to_plan(),
-        Cluster(**measured),
-        durations={each.name: ByTask(_typical(each)) for each in run.stages},
-        noise={each.name: Noise(function=_Recorded.of(each)) for each in run.stages},
+        Cluster(
+            workers=run.slots, kills=figures.kills, avoids=figures.avoids, metered=figures.metered
+        ),
+        backend=partial(ReplayBackend, run=run, on_avoid=probe.avoid),
         straggler=chosen,
         barriers=variant.barriers,
+        retry=run.retry,
         observers=[probe],
         on_event=probe.look,
     )
@@ -154,6 +174,7 @@ def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> Tas
         rule=chosen,
         recorded=_recorded(stage, index),
         considered=tuple(probe.considered()),
+        slow_workers=probe.slow_workers(),
     )
 
 
@@ -187,13 +208,12 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
     )
 
 
-def _typical(stage: RecordedStage) -> Sequence[float]:
-    if not stage.measured:
+def _check_measured(stage: RecordedStage) -> None:
+    if stage.tasks and not stage.measured:
         raise OptionError(
             f"the history holds no attempt of stage {stage.name!r} that succeeded, so it cannot be replayed: take the "
             f"history of a run that got further"
         )
-    return [float(np.median(stage.attempts.seconds[stage.attempts.succeeded]))]
 
 
 def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
@@ -211,29 +231,6 @@ def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """A noise function: attempts take what they took; those that were not in the run what is typical."""
-
-    seconds: dict[tuple[int, int], float]
-
-    @classmethod
-    def of(cls, stage: RecordedStage) -> _Recorded:
-        attempts = stage.attempts
-        known = np.where(attempts.succeeded, 1.0, RUNS_ON) * attempts.seconds
-        order = np.lexsort((attempts.started, attempts.task))
-        starts: dict[int, int] = {}
-        found: dict[tuple[int, int], float] = {}
-        for place in order.tolist():
-            task = int(attempts.task[place])
-            starts[task] = starts.get(task, 0) + 1
-            found[task, starts[task]] = float(known[place])
-        return cls(found)
-
-    def __call__(self, attempt: SimulatedAttempt) -> float:
-        return self.seconds.get((attempt.task, attempt.number), attempt.seconds)
-
-
 @dataclass(slots=True)
 class _Probe:
     """Looks at the stage's monitor whenever the rule has decided, and follows the stage's backups as an observer."""
@@ -243,7 +240,27 @@ class _Probe:
     checks: list[Considered] = field(default_factory=list[Considered])
     sent: list[float] = field(default_factory=list[float])
     running_backups: int = 0
+    ratios: dict[str, float] = field(default_factory=dict[str, float])
+    found: dict[str, float] = field(default_factory=dict[str, float])
+    rests: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    _resting: frozenset[str] = frozenset()
     _checked_at: float = -math.inf
+
+    def avoid(self, workers: frozenset[str], now: float) -> None:
+        for worker in workers - self._resting:
+            self.rests.setdefault(worker, []).append(now)
+        self._resting = workers
+
+    def slow_workers(self) -> tuple[SlowWorker, ...]:
+        return tuple(
+            SlowWorker(
+                worker=worker,
+                ratio=self.ratios[worker],
+                found=at,
+                rested=tuple(self.rests.get(worker, ())),
+            )
+            for worker, at in self.found.items()
+        )
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         for event in events:
@@ -255,6 +272,9 @@ class _Probe:
                 self.running_backups -= event.attempt.backup
 
     def look(self, run: Run, now: float) -> None:
+        self.ratios = run.slow_workers.found
+        for worker in self.ratios.keys() - self.found.keys():
+            self.found[worker] = now
         stage = next((each for each in run.stages if each.name == self.stage), None)
         monitor = getattr(stage, "monitor", None)
         if monitor is None or monitor.decision is None or monitor.checked_at <= self._checked_at:

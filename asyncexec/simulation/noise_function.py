@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +12,7 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_real_number
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class SimulatedAttempt:
     """An attempt that starts in a simulation.
 
@@ -36,33 +38,20 @@ class SimulatedAttempt:
         (infinity for a hang).
     seed : int
         Of the simulation.
+    place : int
+        The number of the stage in the plan.
     """
 
-    __slots__ = ("_place", "_random", "at", "host", "number", "seconds", "seed", "stage", "task", "worker")  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        stage: str,
-        task: int,
-        number: int,
-        worker: int,
-        host: int,
-        at: float,
-        seconds: float,
-        seed: int,
-        place: int,
-    ) -> None:
-        self.stage = stage
-        self.task = task
-        self.number = number
-        self.worker = worker
-        self.host = host
-        self.at = at
-        self.seconds = seconds
-        self.seed = seed
-        self._place = place
-        self._random: np.random.Generator | None = None
+    stage: str
+    task: int
+    number: int
+    worker: int
+    host: int
+    at: float
+    seconds: float
+    seed: int
+    place: int
+    _random: np.random.Generator | None = field(default=None, init=False)
 
     @property
     def random(self) -> np.random.Generator:
@@ -72,9 +61,7 @@ class SimulatedAttempt:
         ``numpy.random.default_rng((attempt.seed, attempt.host))``.
         """
         if self._random is None:
-            self._random = np.random.default_rng(
-                (self.seed, 4, self._place, self.task, self.number)
-            )
+            self._random = np.random.default_rng((self.seed, 4, self.place, self.task, self.number))
         return self._random
 
     def __repr__(self) -> str:

@@ -50,6 +50,7 @@ def simulate(
     timeout: Any = None,
     seed: int = 0,
     bars: bool = False,
+    backend: Callable[..., VirtualBackend] = VirtualBackend,
     observers: Iterable[Observer] = (),
     on_start: Callable[[Callable[[], float]], object] | None = None,
     on_event: Callable[[Run, float], object] | None = None,
@@ -83,6 +84,8 @@ def simulate(
         The same seed gives the same result.
     bars : bool
         Whether to keep every attempt, for a picture.
+    backend : callable, optional
+        Makes what takes the place of the backend: :class:`VirtualBackend`, or a class derived from it.
     observers : iterable of observers
         Receive the events of attempts, as in a real run; times are those of the simulation. They take their time.
     on_start : callable, optional
@@ -108,39 +111,39 @@ def simulate(
         [noise_of(stage.name, noise) for stage in plan.stages],
     )
     fanout = Fanout(observers)
-    backend = VirtualBackend(plan, cluster, draws, seed=seed, bars=bars)
+    host = backend(plan, cluster, draws, seed=seed, bars=bars)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources, checked_limits(limits))
     budget.check(plan)
-    run = _run_of(plan, policies, budget, backend, watched=bool(fanout), seed=seed)
-    dispatch = backend.dispatch = Dispatch(
+    run = _run_of(plan, policies, budget, host, watched=bool(fanout), seed=seed)
+    dispatch = host.dispatch = Dispatch(
         budget,
-        slots=backend.slots,
-        send=backend.send,
-        withdraw=backend.withdraw,
-        cancel=backend.cancel,
-        size=backend.size,
-        avoid=backend.avoid if cluster.avoids else None,
+        slots=host.slots,
+        send=host.send,
+        withdraw=host.withdraw,
+        cancel=host.cancel,
+        size=host.size,
+        avoid=host.avoid if cluster.avoids else None,
     )
     if on_event is not None:
-        backend.watch = partial(on_event, run)
+        host.watch = partial(on_event, run)
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
         on_start(lambda: _total(run, "completed") / whole.tasks if whole.tasks else 1.0)
     start = time.perf_counter()
     dispatch.add(handle, 0.0)
-    backend.run(handle.finished.is_set)
+    host.run(handle.finished.is_set)
     seconds = time.perf_counter() - start
-    backend.close()
+    host.close()
     if run.error is not None:
         raise run.error
     # A start and an end of each attempt, and everything else that woke the scheduler.
-    events = backend.events + backend.trace.attempts
+    events = host.events + host.trace.attempts
     return Simulated(
         plan=whole.name,
         tasks=whole.tasks,
-        makespan_seconds=backend.now + cluster.tail_seconds,
-        ideal_seconds=draws.ideal_seconds(whole, backend.natural_slowness),
+        makespan_seconds=host.now + cluster.tail_seconds,
+        ideal_seconds=draws.ideal_seconds(whole, host.natural_slowness),
         backups=_total(run, "backups"),
         useful_backups=sum(stage.monitor.won_backups for stage in run.stages),
         retries=_total(run, "retries"),
@@ -150,7 +153,7 @@ def simulate(
         seconds=seconds,
         peak_bytes=budget.peak_bytes,
         seed=seed,
-        **backend.trace.sums(),
+        **host.trace.sums(),
     )
 
 

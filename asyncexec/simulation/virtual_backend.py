@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run_handle import RunHandle
 
-_FAILURE = ErrorInfo(
+FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
 )
 # After so many losses for each worker without a success between, no attempt will ever succeed.
 _MOST_LOST_IN_VAIN = 1000
-_EPOCH = 1.0
+EPOCH = 1.0
 """The time of day at which the simulated clock starts: 0.0 in an outcome means that the attempt never started."""
 
 
@@ -355,8 +355,8 @@ class VirtualBackend:
             self.trace.occupied(attempt.end - attempt.begin, wasted=True)
         elif not (runs_on and self.cluster.holds):  # That still occupies its worker.
             self.trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
-        error = _FAILURE if status is Status.FAILED else None
-        began = _EPOCH + attempt.begin
+        error = FAILURE if status is Status.FAILED else None
+        began = EPOCH + attempt.begin
         return Outcome(attempt.job.attempt, status, attempt.worker, began, seconds, error=error)
 
     def report(self, report: Report) -> None:

@@ -66,6 +66,43 @@ def test_another_rule_may_be_asked(run):
     assert any(each.started for each in told.considered)
 
 
+def test_a_worker_that_was_left_idle_is_left_idle_in_the_replay_at_about_that_time(
+    tmp_path, capsys
+):
+    """The attempts of its history ran on it and are slow on no other, so that the replay finds it too."""
+    cluster = Cluster(workers=10, workers_per_host=1, slowness=(6.0, *[1.0] * 9))
+    plan = ax.Plan.map(abs, range(400), name="nap")
+    run = simulated_history(
+        tmp_path / "run", plan, cluster, rule="two_phase", durations=10.0, seed=1
+    )
+    attempts = run.stages[0].attempts
+    longest = str(attempts.worker[attempts.seconds.argmax()])
+    told = explain_task(run, "nap:399")
+    [slow] = told.slow_workers
+    assert slow.worker == longest
+    assert slow.ratio == pytest.approx(6.0, rel=0.2)
+    assert slow.rested
+    idle_at = slow.rested[0]
+    began = attempts.started[attempts.worker == longest]
+    assert not ((began > idle_at + 1.0) & (began < idle_at + 60.0)).any(), "nothing began on it"
+    assert main(["simulate", str(run.folder), "--explain", "nap:399"]) == 0
+    assert f"{longest}: 6" in capsys.readouterr().out
+
+
+def test_a_backup_that_never_got_a_worker_takes_none_in_the_replay(tmp_path):
+    """All workers were busy to the end: what was sent in vain cost nothing."""
+    rows = [row("nap", task, 1.0, at=float(task // 2), worker=f"w{task % 2}") for task in range(20)]
+    rows.append(row("nap", 20, 9.0, at=10.0, worker="w0"))
+    rows += [row("nap", task, 1.0, at=task - 11.0, worker="w1") for task in range(21, 30)]
+    folder = write_history(
+        tmp_path / "run", rows, shapes={"nap": (30,)}, slots=2, wall_seconds=19.0,
+        figures={"straggler": "two_phase"},
+    )  # fmt: skip
+    told = explain_task(read_run(folder), "nap:20")
+    assert len(told.recorded) == 1
+    assert told.considered[-1].until == pytest.approx(18.5, abs=0.6), "it ended when it did"
+
+
 def test_a_task_is_named_by_its_index_along_the_axes_as_well(tmp_path):
     rows = [row("mean", task, 1.0, at=float(task)) for task in range(6)]
     folder = write_history(

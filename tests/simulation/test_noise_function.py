@@ -75,7 +75,7 @@ def test_an_answer_that_is_no_time_is_refused_with_the_attempt(answer):
 
 def test_a_function_that_fails_is_named_with_the_attempt():
     def broken(attempt):
-        return attempt.place
+        return attempt.speed
 
     with pytest.raises(OptionError, match=r"broken failed for attempt 1 of task 0.*AttributeError"):
         simulate(flat(3), noise=broken)

@@ -30,6 +30,7 @@ def print_explanation(console: Console, explained: TaskExplanation) -> None:
     console.print("\nreplayed: when a backup of it was considered")
     if not explained.considered:
         console.print("  never: the rule was not asked while it ran")
+        _print_slow_workers(console, explained)
         return
     # The answers are sentences, and the same few of them: below the table, by letters.
     answers = {f"{each.verdict}; {each.ground}": "" for each in explained.considered}
@@ -40,7 +41,21 @@ def print_explanation(console: Console, explained: TaskExplanation) -> None:
     console.print(table)
     for answer, letter in answers.items():
         console.print(f"  {letter}: {answer}", soft_wrap=True)
+    _print_slow_workers(console, explained)
     console.print(f"\n{_difference(explained)}", soft_wrap=True)
+
+
+def _print_slow_workers(console: Console, explained: TaskExplanation) -> None:
+    if explained.slow_workers:
+        console.print("\nworkers that were found slow")
+    for each in explained.slow_workers:
+        rested = ", ".join(time_text(at) for at in each.rested)
+        dealt = f"left idle from {rested} on" if rested else "worked on, as it gained nothing else"
+        console.print(
+            f"  {escape(each.worker)}: {each.ratio:.1f} times as long as others, found at {time_text(each.found)}; "
+            f"{dealt}",
+            soft_wrap=True,
+        )
 
 
 def _table(*headings: str) -> Table:
