@@ -40,8 +40,11 @@ class WhatIf:
     changes: Cluster
     """What was said to be different there, beside the defaults of a cluster."""
 
+    as_recorded: RecordedRun
+    """The run with its pauses,"""
+
     pauses: tuple[Pause, ...] = ()
-    """Times at which everything stood still, which are cut out of ``run``."""
+    """which are the times at which everything stood still; they are cut out of ``run``."""
 
     others: int = 0
     """The number of further runs of the same plan, from which tasks are known."""
@@ -49,7 +52,7 @@ class WhatIf:
     @property
     def measured_cost(self) -> float:
         """The cost of the recorded run at the prices of elsewhere, on as many workers as it had."""
-        cluster, run = self.there.case.cluster, self.run
+        cluster, run = self.there.case.cluster, self.as_recorded
         if cluster.billed == "workers":
             billed = run.slots * cluster.billed_seconds(run.wall_seconds)
         else:
@@ -148,7 +151,7 @@ def what_if(
         If a simulated run fails.
     """
     others = like_runs(run)
-    run, pauses = without_pauses(run)
+    as_recorded, (run, pauses) = run, without_pauses(run)
     workers, overheads = worker_causes(run), overheads_of(run)
     stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
     measured = measured_cluster(run, workers, overheads)
@@ -172,6 +175,7 @@ def what_if(
         here=_together([compare(end, [as_it_was(run)], seeds, on_run=on_run) for end in here]),
         there=_together([compare(end, variants, seeds, on_run=on_run) for end in there]),
         changes=Cluster(**changes),
+        as_recorded=as_recorded,
         pauses=pauses,
         others=len(others),
     )

@@ -36,10 +36,12 @@ def test_a_time_in_which_all_attempts_stood_still_is_cut_out(tmp_path):
 
 def test_a_pause_is_not_repeated_elsewhere_and_is_no_reason_for_backups(tmp_path):
     run = run_of(tmp_path / "run", lambda task: 9.0 * (12 <= task < 16))
-    told = what_if(run, {"workers": 2 * WORKERS}, [Variant("two_phase")], [0])
+    changes = {"workers": 2 * WORKERS, "price_per_hour": 3600.0}
+    told = what_if(run, changes, [Variant("two_phase")], [0])
     [elsewhere] = told.there.rows[0].runs
     assert elsewhere.makespan_seconds == pytest.approx(4.0, rel=0.1)
     assert elsewhere.backups == 0
+    assert told.measured_cost == pytest.approx(run.slot_seconds), "also the pause was paid for"
     assert told.as_json()["pauses"][0]["seconds"] == pytest.approx(9.0, abs=0.1)
 
 
