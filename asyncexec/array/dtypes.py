@@ -119,7 +119,7 @@ def as_element(value: Any, dtype: np.dtype[Any], *, what: str) -> Any:
 
 def warn_of_discarded(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> None:
     """Warn, as NumPy does, where elements lose their imaginary part by becoming ``wanted``."""
-    if dtype.kind == "c" and wanted.kind not in "cb":
+    if dtype.kind == "c" and wanted.kind in "iuf":
         warnings.warn(
             f"elements of {dtype} lose their imaginary part by becoming {wanted}: take real() of them before",
             np.exceptions.ComplexWarning,

@@ -40,6 +40,17 @@ def _take(
     return _lazy(a).take(indices, axis)
 
 
+def _reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    if order not in ("C", "F", "A", "K"):
+        raise ValueError(f"order={order!r} is none of 'C', 'F', 'A' and 'K'")
+    if order != "F":
+        # "A" and "K" follow the memory, which has arrays in C order here.
+        return _lazy(a).reshape(shape, copy=copy)
+    # Read with the first axis changing fastest, an array is its transpose read in C order.
+    wanted = tuple(np.atleast_1d(shape))[::-1]
+    return _lazy(a).transpose().reshape(wanted, copy=copy).transpose()
+
+
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     return _lazy(a).repeat(repeats, axis)
 
@@ -310,7 +321,8 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "array_str": _text,
     "array2string": _text,
     "copy": lambda a, *_, **__: a.copy(),
-    "ravel": lambda a, order="C": a.ravel(),  # noqa: ARG005 - NumPy's
+    "ravel": lambda a, order="C": _reshape(a, -1, order),
+    "reshape": _reshape,
     "transpose": lambda a, axes=None: a.transpose(axes),
     "matrix_transpose": lambda x, /: x.mT,
     "permute_dims": lambda a, axes=None: a.transpose(axes),

@@ -18,6 +18,7 @@ from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_arguments import BoundArguments, bind
 from asyncexec.array.numpy_compositions import COMPOSED, OWN
 from asyncexec.array.numpy_matrices import OF_MATRICES
+from asyncexec.array.numpy_moments import OF_MOMENTS
 from asyncexec.array.numpy_selections import OF_SELECTIONS
 from asyncexec.array.numpy_ufuncs import REDUCTIONS, numpy_reduction
 from asyncexec.array.operators import Operators
@@ -48,7 +49,7 @@ precision at least, they hold on the way (measured)."""
 
 IN_PLACE = frozenset({"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"})
 _SUBMODULES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}
-_FIRST = {**OWN, **OF_MATRICES, **OF_SELECTIONS}
+_FIRST = {**OWN, **OF_MATRICES, **OF_MOMENTS, **OF_SELECTIONS}
 _REDUCED = frozenset(REDUCTIONS.values())
 
 

@@ -53,17 +53,13 @@ def _unique(
 ) -> Any:
     if axis is not None:
         raise TypeError(f"numpy.unique(axis={axis}) is not known for lazy arrays: compute before")
-    array = _lazy(ar)
-    if array.dtype.kind in "fc" and equal_nan:
-        raise TypeError(
-            "numpy.unique of floating elements takes NaN for one value, and lazy arrays for many: say equal_nan=False, "
-            "or use xp.unique_values()"
-        )
-    if not (return_index or return_inverse or return_counts):
-        return namespace().unique_values(array)
-    found = namespace().unique_all(array)
-    wanted = (True, return_index, return_inverse, return_counts)
-    return tuple(each for each, asked in zip(found, wanted, strict=True) if asked)
+    return namespace().unique(
+        _lazy(ar),
+        return_index=bool(return_index),
+        return_inverse=bool(return_inverse),
+        return_counts=bool(return_counts),
+        equal_nan=bool(equal_nan),
+    )
 
 
 def _ordered(method: str) -> Callable[..., Any]:

@@ -115,13 +115,21 @@ def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mappin
     chosen = options.pop("where", True)
     array = _operand(x)
     name = function.__name__
-    if chosen is not True:
-        neutral = {"sum": 0, "prod": 1, "all": True, "any": False}.get(name, initial)
+    if chosen is not True and name in ("all", "any"):
+        # Truths first: not every type has a value that stands for one.
+        ns, taken = namespace(), _operand(chosen)
+        array = (
+            ns.logical_and(taken, array)
+            if name == "any"
+            else ns.logical_or(ns.logical_not(taken), array)
+        )
+    elif chosen is not True:
+        neutral = {"sum": 0, "prod": 1}.get(name, initial)
         if neutral is None:
             raise TypeError(
                 f"{called}(where=...) needs initial=, the value of no elements; or write xp.where(mask, x, value)"
             )
-        array = namespace().where(_operand(chosen), array, neutral)
+        array = namespace().where(_operand(chosen), array, _as_element(neutral, array.dtype))
     if initial is not None and name in ("max", "min") and not array.size:
         rest = namespace().any(array, axis=axis, **options)
         return namespace().full(
@@ -131,7 +139,14 @@ def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mappin
     combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}.get(name)
     if initial is None or combine is None:
         return found
-    return combine(found, initial)
+    return combine(found, _as_element(initial, found.dtype))
+
+
+def _as_element(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a value as NumPy's reductions take it: in the type of the elements."""
+    if isinstance(value, Operators) or dtype.kind in "mM":
+        return value
+    return np.asarray(value).astype(dtype)[()] if np.ndim(value) == 0 else value
 
 
 def apply_to_elements(

@@ -188,22 +188,31 @@ class PickPlaces:
         return np.where(here, found, lines.dtype.type(0))[..., np.newaxis]
 
 
+def _missing(dtype: np.dtype[Any]) -> Any:
+    return np.array("NaT" if dtype.kind in "mM" else np.nan, dtype)[()]
+
+
 @dataclass(frozen=True, slots=True)
 class CombinePicked:
-    """Return quantiles from the elements they lie between; ``extent`` is the length of a line."""
+    """Return quantiles from the elements they lie between; ``extent`` is the length of a line.
+
+    Elements are ``times`` by their numbers, where that is given.
+    """
 
     method: str
     q: Block
     extent: int
     dtype: np.dtype[Any]
     without_nan: bool
+    times: np.dtype[Any] | None = None
 
     def __call__(self, picked: Block, counts: Block) -> Block:
         n = counts[..., 0]
-        low, high = np.split(picked, 2)
+        elements = picked if self.times is None else picked.view(self.times)
+        low, high = np.split(elements, 2)
         q = self.q.reshape((-1,) + (1,) * n.ndim)
         found = combined(self.method, low, high, between(self.method, n, q).share)
-        if self.dtype.kind in "fc":
+        if self.dtype.kind in "fcmM":
             none = n == 0 if self.without_nan else n < self.extent
-            found = np.where(none, self.dtype.type(np.nan), found)
+            found = np.where(none, _missing(self.dtype), found)
         return np.asarray(found).astype(self.dtype, copy=False)

@@ -75,6 +75,10 @@ def _of_sorted_lines(node: Node, wanted: WantedQuantiles) -> Node:
     axis = len(node.shape) - 1
     extent, length, others = node.shape[axis], node.chunks[axis], tuple(range(axis))
     counts = _counts(node, axis, wanted.operation)
+    times = node.dtype if node.dtype.kind in "mM" else None
+    if times is not None:
+        # What chunks pick is added up, as which there is no time.
+        node = build.apply_elementwise(wanted.operation, _as_numbers, (node,), dtype=NUMBERS)
     blocks = grid(node.shape, node.chunks)[axis]
     picked: Node = Blocks(
         operation=wanted.operation,
@@ -93,7 +97,9 @@ def _of_sorted_lines(node: Node, wanted: WantedQuantiles) -> Node:
     picked = build.reduce(wanted.operation, reducer, picked, (axis + 1,), keepdims=False)
     return Blocks(
         operation=wanted.operation,
-        call=CombinePicked(wanted.method, wanted.q, extent, wanted.dtype, wanted.without_nan),
+        call=CombinePicked(
+            wanted.method, wanted.q, extent, wanted.dtype, wanted.without_nan, times
+        ),
         keywords={},
         inputs=(picked, counts),
         axes=((None, *(a + 1 for a in others)), (*(a + 1 for a in others), None)),
@@ -106,7 +112,7 @@ def _of_sorted_lines(node: Node, wanted: WantedQuantiles) -> Node:
 
 def _counts(node: Node, axis: int, operation: str) -> Node:
     """Return how many elements of each line are numbers, the axis with length 1."""
-    if node.dtype.kind not in "fc":
+    if node.dtype.kind not in "fcmM":
         shape = (*node.shape[:axis], 1)
         full = Full(node.shape[axis], NUMBERS)
         return build.creation(
@@ -115,6 +121,10 @@ def _counts(node: Node, axis: int, operation: str) -> Node:
     numbers = build.apply_elementwise(operation, _is_number, (node,), dtype=np.dtype(np.bool_))
     reducer = Accumulate(np.add, NUMBERS, NUMBERS)
     return build.reduce(operation, reducer, numbers, (axis,), keepdims=True)
+
+
+def _as_numbers(block: Any) -> Any:
+    return block.view(np.int64)
 
 
 def _is_number(block: Any) -> Any:

@@ -119,6 +119,10 @@ def _quantiles(
     if not ((given >= 0) & (given <= most)).all():
         raise ValueError(f"{operation}(x, q) takes a q from 0 to {most}, and got {q!r}")
     given /= most
+    whole = np.asarray(q).dtype.kind in "iu" and array.dtype.kind not in "SUT"
+    if method == "linear" and most == 1 and whole:
+        # Of whole numbers, which are 0 and 1, NumPy returns elements as they are.
+        method = "lower"
     weak = type(q) in (int, float)
     named: Any = method
     try:
@@ -129,13 +133,16 @@ def _quantiles(
             f"{operation}(method={method!r}) computes with elements, which {array.dtype} has no subtraction for: "
             f"convert them, such as by .astype('int8'), or use method='lower'"
         ) from None
+    if dtype.kind in "SU":
+        # Text is as long as the elements are; NumPy's is as long as those of the probe.
+        dtype = array.dtype
     wanted = WantedQuantiles(
         operation=operation,
         method=method,
         q=given.reshape(-1),
         weak=weak,
         dtype=dtype,
-        without_nan=operation.startswith("nan") and array.dtype.kind == "f",
+        without_nan=operation.startswith("nan") and array.dtype.kind in "fmM",
     )
     axes = _axes(array, axis)
     if operation in ("quantile", "percentile") and any(array.shape[a] == 0 for a in axes):
@@ -162,7 +169,7 @@ def _medians(operation: str, x: Array, axis: Axis, *, keepdims: bool) -> Array:
         q=np.array([0.5]),
         weak=True,
         dtype=np.median(np.zeros(1, array.dtype)).dtype,
-        without_nan=operation == "nanmedian" and array.dtype.kind in "fc",
+        without_nan=operation == "nanmedian" and array.dtype.kind in "fcmM",
     )
     return _wrapped(array, _axes(array, axis), wanted, single=True, keepdims=keepdims)
 

@@ -24,8 +24,8 @@ type Axes = tuple[int, ...]
 
 
 def real_part(block: Any, dtype: np.dtype[Any]) -> Any:
-    """Return ``block``, of complex numbers the real parts where ``dtype`` is neither complex nor boolean."""
-    return np.real(block) if block.dtype.kind == "c" and dtype.kind not in "cb" else block
+    """Return ``block``, of complex numbers the real parts where ``dtype`` is a type of real numbers."""
+    return np.real(block) if block.dtype.kind == "c" and dtype.kind in "iuf" else block
 
 
 class Reducer(Protocol):

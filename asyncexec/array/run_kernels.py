@@ -23,7 +23,7 @@ def begins(block: Block, before: Block, block_id: Index, *, equal_nan: bool) -> 
     found[1:] = block[1:] != block[:-1]
     if block_id[0]:
         found[:1] = block[:1] != before
-    if equal_nan and block.dtype.kind in "fc":
+    if equal_nan and block.dtype.kind in "fcmM":
         missing = np.isnan(block)
         found[1:] &= ~(missing[1:] & missing[:-1])
         if block_id[0]:

@@ -11,7 +11,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.creation import eye
 from asyncexec.array.diagonals import diagonal
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import checked_dtype, zero_of
 from asyncexec.array.generators import Diagonal, Triangle
 from asyncexec.array.integers import as_shape, integer
 from asyncexec.array.operands import chunk_limit
@@ -109,14 +109,15 @@ def diag(v: Array, /, *, k: int = 0) -> Array:
     if array.ndim != 1:
         raise ValueError(f"diag takes one axis or two, and the array has the shape {array.shape}")
     n = array.shape[0] + abs(offset)
-    longer = pad(array, (0, abs(offset)))
+    zero = zero_of(array.dtype)
+    longer = pad(array, (0, abs(offset)), constant_values=zero)
     values = longer[:, None] if offset >= 0 else longer[None, :]
     limit = chunk_limit(array.own_spec)
     chunks = chunking.shortened((array.node.chunks[0],) * 2, (n, n), array.itemsize, limit)
     mask = build.creation(
         "diag", Diagonal(offset, np.dtype(np.bool_)), (n, n), chunks, np.dtype(np.bool_)
     )
-    chosen = (mask, values.node, array.dtype.type(0))
+    chosen = (mask, values.node, zero)
     return Array(build.apply_elementwise("diag", np.where, chosen, limit=limit), array.own_spec)
 
 

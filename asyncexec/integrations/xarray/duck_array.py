@@ -150,10 +150,10 @@ class DuckArray:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         return np.transpose(self, order or None)
 
-    def reshape(self, *shape: Any, **_: Any) -> Any:
-        """Return the elements, in C order, in another shape."""
+    def reshape(self, *shape: Any, **options: Any) -> Any:
+        """Return the elements in another shape; options are those of ``numpy.reshape``."""
         wanted: Sequence[int] = shape[0] if len(shape) == 1 else shape
-        return np.reshape(self, wanted)
+        return np.reshape(self, wanted, **options)
 
     def copy(self) -> DuckArray:
         """Return another of the same: arrays never change."""

@@ -62,7 +62,8 @@ class InMemory:
 
     def read(self, region: Region) -> np.ndarray:
         """Return what ``region`` takes, read-only; slices are views."""
-        block = np.asarray(self.data[indexer(region)]).view()
+        # Of one element, NumPy makes a scalar, and text in it as long as it is.
+        block = np.asarray(self.data[indexer(region)], self.data.dtype).view()
         block.flags.writeable = False
         return block
 
