@@ -65,8 +65,8 @@ def _elements(name: str, a: Any, dtype: Any, out: Any) -> Any:
         raise TypeError(
             f"numpy.{name}(out=...) would change an array in place: write y = numpy.{name}(...)"
         )
-    array = a if isinstance(a, Operators) else namespace().asarray(a)
-    return array if dtype is None else array.astype(dtype)  # type: ignore[attr-defined]  # arrays have it
+    array: Any = a if isinstance(a, Operators) else namespace().asarray(a)
+    return array if dtype is None else array.astype(dtype)
 
 
 def _taken(array: Any, where: Any) -> Any:

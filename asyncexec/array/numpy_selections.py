@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from asyncexec.array.namespace import namespace
+from asyncexec.array.numpy_ufuncs import apply_to_elements
 from asyncexec.array.operators import Operators
 
 
@@ -91,11 +93,35 @@ def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return namespace().moveaxis(a, place, target - 1 if place < target else target)
 
 
+@dataclass(frozen=True, slots=True)
+class AlongAxis:
+    """The function that returns, of numbers of elements of an array of ``shape``, their places along one axis."""
+
+    shape: tuple[int, ...]
+    axis: int
+    order: Any
+
+    def __call__(self, block: Any) -> Any:
+        # An array without axes would come back as a number.
+        found = np.unravel_index(np.atleast_1d(block), self.shape, self.order)[self.axis]
+        return found.reshape(np.shape(block))
+
+
+def _unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
+    lengths = tuple(int(n) for n in np.atleast_1d(shape))
+    np.unravel_index(np.empty(0, _lazy(indices).dtype), lengths, order)  # type: ignore[call-overload]  # checks both
+    return tuple(
+        apply_to_elements("unravel_index", AlongAxis(lengths, axis, order), [_lazy(indices)], {})
+        for axis in range(len(lengths))
+    )
+
+
 OF_SELECTIONS: Mapping[str, Callable[..., Any]] = {
     "isin": _isin,
     "select": _select,
     "unique": _unique,
     "partition": _ordered("sort"),
+    "unravel_index": _unravel_index,
     "argpartition": _ordered("argsort"),
     "array_equiv": _array_equiv,
     "hsplit": _split_along(1),

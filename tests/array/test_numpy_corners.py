@@ -111,3 +111,11 @@ def test_a_diagonal_stands_among_elements_that_are_empty(values):
 def test_complex_numbers_become_text_with_both_parts():
     values = np.array([1 + 2j, -3.5j])
     np.testing.assert_array_equal(run(lazy(values).astype("U8")), values.astype("U8"))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_of_elements_become_places(order):
+    numbers = np.array([[0, 7, 23], [5, 11, 12]])
+    found = np.unravel_index(lazy(numbers), (2, 3, 4), order)
+    for ours, theirs in zip(found, np.unravel_index(numbers, (2, 3, 4), order), strict=True):
+        np.testing.assert_array_equal(run(ours), theirs)

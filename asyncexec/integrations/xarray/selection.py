@@ -8,13 +8,15 @@ import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
+from asyncexec.integrations.xarray.numpy_calls import unwrapped
 
 
 def selected(x: Array, key: Any) -> Array:
     """Return ``x[key]`` with NumPy's meaning.
 
     xarray writes an outer selection (rows by columns) as index arrays that are broadcast against each other, each
-    along an axis of its own, as ``numpy.ix_`` does. That is recognised, and read axis by axis.
+    along an axis of its own, as ``numpy.ix_`` does. That is recognised, and read axis by axis. Lazy indices along an
+    axis are computed now: xarray wants to know how many elements there are.
     """
     parts = _expanded(key if isinstance(key, tuple) else (key,), x.ndim)
     arrays = {i: p for i, p in enumerate(parts) if isinstance(p, np.ndarray)}
@@ -51,13 +53,22 @@ def selected(x: Array, key: Any) -> Array:
 
 def _expanded(key: tuple[Any, ...], ndim: int) -> list[Any]:
     """Return ``key`` with one entry for each axis, and lists as index arrays."""
-    parts = [np.asarray(p) if isinstance(p, list) else p for p in key]
+    parts = [_known(p) for p in key]
     parts = [p[()] if isinstance(p, np.ndarray) and p.ndim == 0 else p for p in parts]
     used = sum(p.ndim if _is_mask(p) else p is not None and p is not ... for p in parts)
     rest = [slice(None)] * (ndim - used)
     places = [i for i, p in enumerate(parts) if p is ...]
     at = places[0] if places else len(parts)
     return [*parts[:at], *rest, *(p for p in parts[at:] if p is not ...)]
+
+
+def _known(part: Any) -> Any:
+    """Return lists as arrays, and computed what is lazy and varies along one axis."""
+    if isinstance(part, list):
+        return np.asarray(part)
+    lazy = unwrapped(part)
+    along_one = isinstance(lazy, Array) and lazy.ndim and lazy.size == max(lazy.shape)
+    return lazy.compute() if along_one else lazy
 
 
 def _is_mask(part: Any) -> bool:
