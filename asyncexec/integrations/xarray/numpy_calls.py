@@ -14,6 +14,7 @@ import numpy as np
 import asyncexec.array as xp
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import is_regular
+from asyncexec.integrations.xarray.group_stacks import grouped_stack
 from asyncexec.integrations.xarray.numpy_equivalents import ALWAYS, EQUIVALENTS
 
 type Wrap = Callable[[Array], Any]
@@ -47,6 +48,10 @@ def function_inside(
     def wrap_regular(found: Array) -> Any:
         return wrap(as_stored(found, given))
 
+    if name == "stack":
+        together = grouped_stack(given[0], keywords.get("axis", 0))
+        if together is not None:
+            return wrap_regular(together)
     return wrapped(function(*given, **_inside(keywords)), wrap_regular)
 
 
