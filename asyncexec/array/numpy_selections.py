@@ -94,7 +94,7 @@ def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class AlongAxis:
+class PlacesAlong:
     """The function that returns, of numbers of elements of an array of ``shape``, their places along one axis."""
 
     shape: tuple[int, ...]
@@ -111,7 +111,7 @@ def _unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...
     lengths = tuple(int(n) for n in np.atleast_1d(shape))
     np.unravel_index(np.empty(0, _lazy(indices).dtype), lengths, order)  # type: ignore[call-overload]  # checks both
     return tuple(
-        apply_to_elements("unravel_index", AlongAxis(lengths, axis, order), [_lazy(indices)], {})
+        apply_to_elements("unravel_index", PlacesAlong(lengths, axis, order), [_lazy(indices)], {})
         for axis in range(len(lengths))
     )
 
