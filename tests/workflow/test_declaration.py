@@ -76,6 +76,13 @@ def test_decorating_loads_little():
     ours = {m for m in printed_by(program).split() if m.startswith("asyncexec.")}
     assert ours == {
         "asyncexec.errors",
+        "asyncexec.errors.base",
+        "asyncexec.errors.configuration",
+        "asyncexec.errors.engine",
+        "asyncexec.errors.execution",
+        "asyncexec.errors.plan",
+        "asyncexec.errors.storage",
+        "asyncexec.errors.tasks",
         "asyncexec.lazy",
         "asyncexec.masking",
         "asyncexec.plan",
