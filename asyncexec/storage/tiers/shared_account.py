@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import threading
+import weakref
 from functools import lru_cache
 
 SLOTS = 8_000
@@ -31,6 +32,9 @@ class SharedAccount:
         self.path = path
         self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_RDWR)
+        # A process opens those of many runs, and closes none of others that it has only looked into.
+        self._shut = weakref.finalize(self, os.close, self._descriptor)
+        self._shut.atexit = False
         self._map = mmap.mmap(self._descriptor, _BYTES)
 
     @classmethod
@@ -85,7 +89,7 @@ class SharedAccount:
     def close(self) -> None:
         """Close the file."""
         self._map.close()
-        os.close(self._descriptor)
+        self._shut()
 
     def _change(
         self, slot: int, size: int | None, *, limit: int | None = None, most: int | None = None

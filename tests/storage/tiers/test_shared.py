@@ -20,7 +20,7 @@ from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.storage.tiers import shared_array
 from asyncexec.storage.tiers.chunk_memory import ChunkMemory
 from asyncexec.storage.tiers.process import TierArray
-from asyncexec.storage.tiers.shared_account import SharedAccount
+from asyncexec.storage.tiers.shared_account import SharedAccount, shared_account
 from asyncexec.storage.tiers.shared_memory import SharedMemory
 from tests.storage.regions import regions, taken
 from tests.storage.tiers.test_process import fill, region
@@ -248,6 +248,24 @@ def test_no_process_and_no_thread_takes_what_is_not_there(tmp_path):
     assert account.used_bytes == 0
     assert [account.used_by(slot) for slot in range(4)] == [0] * 4
     account.close()
+
+
+def test_accounts_of_ended_runs_are_closed_in_the_processes_that_used_them(tmp_path):
+    def used(number):
+        made = SharedAccount.make(str(tmp_path / f"{number}"))
+        made.limit(10)
+        assert shared_account(made.path).take(0, 1)
+        made.close()
+
+    def open_files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    for number in range(20):
+        used(number)
+    before = open_files()
+    for number in range(20, 60):
+        used(number)
+    assert open_files() <= before
 
 
 OWNER = """
