@@ -13,6 +13,7 @@ from asyncexec.policies.from_fields import from_fields
 
 HANG_FLOOR_SECONDS = 60.0
 HANG_FACTOR = 10.0
+MOST_HANG_FACTOR = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,8 @@ class Timeout:
         For the whole plan, which fails then.
     hangs : bool
         Whether, where ``task`` is None, an attempt that has run for a minute and for ten times as long as 99% of its
-        stage is treated as hung: it is stopped, and the task tried again with twice the time. Stages that are not
-        idempotent are exempt.
+        stage is treated as hung: it is stopped, and the task tried again with twice the time. Where durations have a
+        heavy tail, it is up to a hundred times as long. Stages that are not idempotent are exempt.
 
     Raises
     ------
@@ -66,8 +67,12 @@ class Timeout:
             object.__setattr__(self, name, seconds)
 
 
-def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
+def hang_seconds(quantile_99_seconds: float, stopped: int = 0, *, tail_ratio: float = 1.0) -> float:
     """Return the age at which an attempt is treated as hung.
+
+    >>> from asyncexec.policies.timeout import hang_seconds
+    >>> hang_seconds(100.0), hang_seconds(100.0, tail_ratio=3.0)
+    (1000.0, 2700.0)
 
     Parameters
     ----------
@@ -75,9 +80,13 @@ def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
         The 99th percentile of the durations of tasks like it.
     stopped : int
         How often an attempt of its task was treated as hung before.
+    tail_ratio : float
+        The 99th percentile divided by the 90th. If durations are distributed like Pareto's beyond them, the longest of
+        100,000 is the third power of it times the 99th percentile.
     """
+    factor = min(max(tail_ratio**3, HANG_FACTOR), MOST_HANG_FACTOR)
     # Doubled with each: a task that is slow and not hung must get through in the end.
-    return max(HANG_FLOOR_SECONDS, HANG_FACTOR * quantile_99_seconds) * 2.0**stopped
+    return max(HANG_FLOOR_SECONDS, factor * quantile_99_seconds) * 2.0**stopped
 
 
 def as_timeout(value: Timeout | Mapping[str, Any] | float | None) -> Timeout:
