@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.stage import AttemptRecord, StageState
+    from asyncexec.straggler.statistics import DurationStatistics
 
 HANG_CHECK_SECONDS = 10.0
 
@@ -86,11 +87,12 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
         stage.back_up(attempt.task)
 
 
-def give_up_backups(stage: StageState, now: float) -> list[int]:
-    """Mark the backups of a stage that have run in vain, and return their ids: they are to be stopped."""
-    in_vain = stage.monitor.in_vain(now)
+def give_up_backups(stage: StageState, now: float, idle_slots: int) -> list[int]:
+    """Mark the backups of a stage that are in vain or in the way, and return their ids: they are to be stopped."""
+    in_vain = stage.monitor.in_vain(now, idle_slots=idle_slots)
     for attempt in in_vain:
         attempt.given_up = True
+        stage.record_of(attempt).vain_backups += 1
     return [attempt.id for attempt in in_vain]
 
 
@@ -99,7 +101,10 @@ def next_check(stage: StageState, idle_slots: int) -> float:
     due = next_overdue(stage)
     if not stage.monitor.active:
         return due
-    return min(due, stage.monitor.next_check(draining=_is_draining(stage, idle_slots)))
+    return min(
+        due,
+        stage.monitor.next_check(draining=_is_draining(stage, idle_slots), idle_slots=idle_slots),
+    )
 
 
 def _is_draining(stage: StageState, idle_slots: int) -> bool:
@@ -140,14 +145,27 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
     durations = stage.monitor.known_durations
     if durations.count < EVIDENCE:
         return
-    quantile = durations.quantile(0.99)
-    limit = stage.hang_seconds = hang_seconds(quantile)
+    quantile, tail_ratio = durations.quantile(0.99), _tail_ratio(durations)
+    limit = stage.hang_seconds = hang_seconds(quantile, tail_ratio=tail_ratio)
     for attempt in stage.monitor.attempts.values():
         if now < attempt.started + limit:
             return
         stopped = 0 if attempt.task_record is None else attempt.task_record.hangs
-        if now >= attempt.started + hang_seconds(quantile, stopped) and not attempt.timed_out:
+        if attempt.timed_out:
+            continue
+        if now >= attempt.started + hang_seconds(quantile, stopped, tail_ratio=tail_ratio):
             yield attempt
+
+
+def _tail_ratio(durations: DurationStatistics) -> float:
+    """Return the 99th percentile divided by the 90th, or what it is by a power law from the median on."""
+    longest = durations.quantile(0.99)
+    if durations.count >= 100:
+        typical, power = durations.quantile(0.9), 1.0
+    else:
+        # Too few lie between the two.
+        typical, power = durations.quantile(0.5), math.log(10.0) / math.log(50.0)
+    return math.pow(longest / typical, power) if typical > 0 else 1.0
 
 
 def _next_hung(stage: StageState) -> float:

@@ -89,7 +89,7 @@ class RunClock:
                 too_old += time_out(stage, now)
                 if not stopping:
                     back_up_slow(self._plan, stage, now, idle)
-                    too_old += give_up_backups(stage, now)
+                    too_old += give_up_backups(stage, now, idle)
         return too_old
 
     def next_deadline(self, now: float) -> float | None:

@@ -42,6 +42,8 @@ class TaskRecord:
         Attempts in flight by id, oldest first.
     hangs : int
         The attempts that were treated as hung.
+    vain_backups : int
+        The backups that were given up.
     unstarted_losses : int
         The attempts that were lost before they started, since a task of the run was last completed.
     tasks_left : int
@@ -58,6 +60,7 @@ class TaskRecord:
     failures: int = 0
     alive: dict[int, AttemptRecord] = field(default_factory=dict)
     hangs: int = 0
+    vain_backups: int = 0
     unstarted_losses: int = 0
     tasks_left: int = -1
     shared_losses: int = 0

@@ -100,12 +100,25 @@ class CopyWatch[A: WatchedAttempt]:
             own = replace(own, expected=own.expected + expected, running_seconds=seconds)
         return own, like
 
-    def to_stop(self, decision: BackupDecision, now: float) -> list[A]:
-        """Return the backups that have run in vain for so long that they are to be stopped.
+    def to_stop(self, decision: BackupDecision, now: float, *, idle_slots: int = 0) -> list[A]:
+        """Return the backups that are to be stopped, none of which is its task's only attempt.
 
-        None is stopped that is its task's only attempt.
+        They have run in vain for as long as the decision says, or other tasks wait for slots (``idle_slots`` is
+        negative), and they yield them: the youngest first.
         """
-        return [attempt for attempt, due in self._stops(decision) if now >= due]
+        running = list(self._stops(decision))
+        stopped = [attempt for attempt, due in running if now >= due]
+        wanted = -idle_slots - len(stopped)
+        for attempt, due in reversed(running) if wanted > 0 else ():
+            young = _oldest_age(attempt, now) < decision.yields_below_seconds
+            if young and now < due and wanted > 0:
+                stopped.append(attempt)
+                wanted -= 1
+        return stopped
+
+    def yields(self, decision: BackupDecision) -> bool:
+        """Return whether any backup may have to leave its slot to another task."""
+        return decision.yields_below_seconds > 0 and bool(self._running)
 
     def next_stop(self, decision: BackupDecision) -> float:
         """Return the earliest time at which a backup is to be stopped; infinity if none is."""

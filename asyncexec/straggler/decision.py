@@ -46,6 +46,8 @@ class BackupDecision:
         The time after which a backup that has not won is stopped, its task being long by nature; infinity for never.
     stop_share : float
         No backup is stopped before it has run for this share of the age that its task's first attempt had.
+    yields_below_seconds : float
+        Backups of tasks that are younger are stopped where other tasks wait for slots.
     """
 
     ground: Ground = Ground.OWN_RULE
@@ -54,6 +56,7 @@ class BackupDecision:
     backups: int
     stop_seconds: float = math.inf
     stop_share: float = 0.0
+    yields_below_seconds: float = 0.0
 
 
 class BackupVerdict(StrEnum):

@@ -13,13 +13,13 @@ import math
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncexec.events.outcome import Status
 from asyncexec.straggler.copy_watch import CopyWatch
 from asyncexec.straggler.decision import BackupDecision, BackupVerdict, verdict_of
 from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.rule import EVIDENCE, StageView, decide, steady
 from asyncexec.straggler.statistics import DurationStatistics
-from asyncexec.straggler.task_sizes import SlowThreshold
+from asyncexec.straggler.task_drift import TaskDrift
+from asyncexec.straggler.task_sizes import SlowThreshold, share_of, whole_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,13 +36,13 @@ CHECK_SECONDS = 0.1
 """The interval of checks: thresholds move with the statistics."""
 
 _TYPICAL_TASKS = 16
-_NOT_TYPICAL = (-2 * _TYPICAL_TASKS, 0.0)
 _PATIENCE = 0.02
+_DRIFT_SECONDS = 0.1  # Shorter tasks get no backup anyway.
 _NO_DURATIONS = DurationStatistics()
 
 
 class StragglerSnapshot(NamedTuple):
-    """The stage's figures at the last check, and the rule's decision: it holds as long as the figures do not change."""
+    """The stage's figures at the last check, and the rule's decision, which holds until they change."""
 
     completed: int
     ended_backups: int
@@ -80,6 +80,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         Tasks that are to get a backup; the scheduler removes them as it sends them.
     statistics : DurationStatistics
         The durations of attempts on their workers, scaled to whole tasks.
+    drift : TaskDrift
+        The drift of those durations along the stage.
     completions : DurationStatistics or None
         The times from the stage's start to the end of each task; None where the rule's answers do not depend on time.
     active : bool
@@ -109,6 +111,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         "backups",
         "checked_at",
         "completions",
+        "drift",
         "history",
         "rule",
         "sizes",
@@ -135,6 +138,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.active = rule.name != "off"
         self.history = history
         self.sizes = sizes
+        self.drift = TaskDrift(figures.tasks)
         self.attempts: dict[int, A] = {}
         self.backups: list[int] = []
         self.statistics = DurationStatistics()
@@ -152,7 +156,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._attempts = attempts
         self._restart_model: RestartModel | None = None
         self._snapshot: StragglerSnapshot | None = None
-        self._typical = _NOT_TYPICAL
+        self._typical: tuple[int, float] = -2 * _TYPICAL_TASKS, 0.0
 
     @property
     def copies(self) -> CopyWatch[A]:
@@ -165,18 +169,18 @@ class AttemptMonitor[A: WatchedAttempt]:
 
     def succeeded(self, outcome: Outcome, task: int) -> float:
         """Add the duration of an attempt that succeeded; return it scaled to a whole task."""
-        seconds = outcome.seconds if self.sizes is None else self._whole_seconds(outcome, task)
+        sizes = self.sizes
+        seconds = outcome.seconds if sizes is None else whole_seconds(outcome, task, sizes)
         self.statistics.add(seconds)
+        if seconds > _DRIFT_SECONDS:
+            self.drift.add(task, seconds)
         if self._is_small:
             self.history.add(seconds)
         return seconds
 
     def stopped(self, outcome: Outcome, task: int) -> float:
-        """Add the duration so far of an attempt that was stopped because another of its task had succeeded.
-
-        Returns it scaled to a whole task.
-        """
-        seconds = self._whole_seconds(outcome, task)
+        """Add the duration so far of an attempt that lost and was stopped; return it scaled to a whole task."""
+        seconds = whole_seconds(outcome, task, self.sizes)
         self._model().stopped.add(seconds)
         return seconds
 
@@ -244,10 +248,13 @@ class AttemptMonitor[A: WatchedAttempt]:
             return []
         return list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
 
-    def in_vain(self, now: float) -> list[A]:
-        """Return the backups that are to be stopped by the last decision."""
+    def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
+        """Return the backups that are to be stopped by the last decision.
+
+        Those have run in vain for long enough, or other tasks wait for their slots (``idle_slots`` is negative).
+        """
         decision = self.decision
-        return [] if decision is None else self.copies.to_stop(decision, now)
+        return [] if decision is None else self.copies.to_stop(decision, now, idle_slots=idle_slots)
 
     @property
     def decision(self) -> BackupDecision | None:
@@ -264,7 +271,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             threshold = self._slow_threshold(decision.age_seconds)
             beyond = self._beyond(threshold, now, decision.copies)
             older = sum(1 for other in beyond if other.started < attempt.started)
-            room, slow_age = self._room(decision) - older, threshold.of_task(attempt.task)
+            room, slow_age = self._room(decision) - older, threshold.of_attempt(attempt)
             record = attempt.task_record
             possible = record is None or self._may_have_another(record, attempt, decision.copies)
         return verdict_of(
@@ -275,7 +282,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             room=room,
         )
 
-    def next_check(self, *, draining: bool) -> float:
+    def next_check(self, *, draining: bool, idle_slots: int = 0) -> float:
         """Return the earliest time at which an attempt may be slow; infinity if that takes a report first."""
         if not self.active:
             return math.inf
@@ -290,6 +297,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         ):
             return soon
         decision = snapshot.decision
+        if idle_slots < 0 and self.copies.yields(decision):
+            return soon
         stop = max(self.checked_at, self.copies.next_stop(decision))
         age = decision.age_seconds
         if age is None:
@@ -303,7 +312,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         for attempt in self._candidates(decision.copies):
             if attempt.started + least >= due:
                 break
-            due = min(due, attempt.started + threshold.of_task(attempt.task))
+            due = min(due, attempt.started + threshold.of_attempt(attempt))
         return min(stop, max(soon, due))
 
     # -- inside
@@ -312,19 +321,11 @@ class AttemptMonitor[A: WatchedAttempt]:
         """Return the number of backups that may start now."""
         return decision.backups - self.copies.sent - len(self.backups)
 
-    def _whole_seconds(self, outcome: Outcome, task: int) -> float:
-        """Return the duration of an attempt, scaled to a whole task."""
-        sizes = self.sizes
-        if sizes is None:
-            return outcome.seconds
-        nbytes = outcome.read_bytes + outcome.written_bytes
-        # An attempt that was stopped may have written nothing yet, and not every backend reports bytes.
-        measured = nbytes and outcome.status is Status.SUCCEEDED
-        return outcome.seconds / (sizes.of_bytes(nbytes) if measured else sizes.of(task))
-
     def _slow_threshold(self, seconds: float) -> SlowThreshold:
         floor = self.rule.floor_seconds + self._starts.cold_start_seconds
-        return SlowThreshold(seconds=seconds, floor_seconds=floor, sizes=self.sizes)
+        return SlowThreshold(
+            seconds=seconds, floor_seconds=floor, sizes=self.sizes, drift=self.drift
+        )
 
     def _beyond(self, threshold: SlowThreshold, now: float, copies: int) -> Iterator[A]:
         """Yield the attempts that have run beyond the threshold, oldest first."""
@@ -332,7 +333,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         for attempt in self._candidates(copies):
             if now < attempt.started + least:
                 return
-            if threshold.sizes is None or now >= attempt.started + threshold.of_task(attempt.task):
+            if now >= attempt.started + threshold.of_attempt(attempt):
                 yield attempt
 
     def _candidates(self, copies: int) -> Iterator[A]:
@@ -358,8 +359,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         )
 
     def _model(self) -> RestartModel:
-        if self._restart_model is None:
-            self._restart_model = RestartModel()
+        self._restart_model = self._restart_model or RestartModel()
         return self._restart_model
 
     def _share_longer(self, seconds: float, task: int) -> float:
@@ -367,7 +367,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         known = self.known_durations
         if not known.count:
             return 1.0
-        whole = seconds if self.sizes is None else seconds / self.sizes.of(task)
+        whole = seconds / share_of(task, self.sizes, self.drift)
         below = known.share_below(whole) * known.count
         # Those of this stage that run now are longer than most: the quickest have ended first.
         running = len(self.attempts) if known is self.statistics else 0
@@ -377,6 +377,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self, now: float, elapsed_seconds: float, *, draining: bool, idle_slots: int
     ) -> StageView:
         copies, like = self.copies.figures(now)
+        own = self.statistics.count if self._is_small else 0
         running = len(self.attempts) * now - self.started_at
         return StageView(
             tasks=self._figures.tasks,
@@ -390,6 +391,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             cold_start_seconds=self._starts.cold_start_seconds,
             copies=copies,
             like=like,
+            like_tasks=max(0, self.history.count - own),
             work_seconds=self.statistics.total_seconds + max(0.0, running - copies.running_seconds),
             idle_slots=idle_slots,
             restart_model=self._model(),

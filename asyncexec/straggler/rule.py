@@ -28,10 +28,10 @@ class StageView:
     >>> from asyncexec.straggler import DurationStatistics, StageView, TwoPhase
     >>> view = StageView(
     ...     tasks=100, completed=95, draining=True, slots=10, running_backups=0, cancels=True,
-    ...     metered=False, statistics=DurationStatistics([10.0] * 95),
+    ...     metered=False, statistics=DurationStatistics([10.0] * 95), work_seconds=950.0, idle_slots=5,
     ... )
-    >>> round(TwoPhase().threshold(view), 1)
-    33.0
+    >>> round(TwoPhase().threshold(view), 1), TwoPhase().backups(view)
+    (11.0, 5)
 
     Attributes
     ----------
@@ -57,6 +57,8 @@ class StageView:
         The account of the stage's backups,
     like : CopyFigures
         and of those of other stages, of this run and earlier ones, whose tasks call the same function.
+    like_tasks : int
+        The tasks of such stages that are complete.
     work_seconds : float
         The worker time of the stage's attempts so far, but for backups.
     idle_slots : int
@@ -80,6 +82,7 @@ class StageView:
     cold_start_seconds: float = 0.0
     copies: CopyFigures = NO_COPIES
     like: CopyFigures = NO_COPIES
+    like_tasks: int = 0
     work_seconds: float = 0.0
     idle_slots: int = 0
     restart_model: RestartModel = field(default_factory=RestartModel)

@@ -10,17 +10,23 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from asyncexec.events.outcome import Status
 from asyncexec.plan.box import unravel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from asyncexec.events.outcome import Outcome
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.straggler.task_drift import TaskDrift
+    from asyncexec.straggler.watched import WatchedAttempt
 
 LEAST, MOST = 0.5, 2.0
 """The bounds of relative sizes: most of a small task's time is what any task costs, whatever it reads."""
 
 _MOST_KNOWN = 100_000
+# A task whose backup did not win is to be so many times as old before it has another.
+_AFTER_VAIN = 1.5
 
 
 @runtime_checkable
@@ -77,23 +83,48 @@ class SlowThreshold:
         No task is slow before this age, however small, unless whole ones are.
     sizes : TaskSizes or None
         The relative sizes of tasks; None where all are the same.
+    drift : TaskDrift
+        The drift of durations along the stage.
     """
 
     seconds: float
     floor_seconds: float
     sizes: TaskSizes | None
+    drift: TaskDrift
 
     @property
     def least(self) -> float:
         """The age in seconds below which no task of the stage is slow."""
-        return self.seconds if self.sizes is None else self._scaled(LEAST)
+        return self._scaled((1.0 if self.sizes is None else LEAST) * self.drift.least)
 
     def of_task(self, task: int) -> float:
         """Return the age in seconds beyond which a task is slow."""
-        return self.seconds if self.sizes is None else self._scaled(self.sizes.of(task))
+        return self._scaled(share_of(task, self.sizes, self.drift))
+
+    def of_attempt(self, attempt: WatchedAttempt) -> float:
+        """Return the age beyond which an attempt's task gets a backup: later after each that was given up."""
+        record, age = attempt.task_record, self.of_task(attempt.task)
+        return age if record is None else age * _AFTER_VAIN**record.vain_backups
 
     def _scaled(self, share: float) -> float:
+        if share == 1.0:
+            return self.seconds
         return max(min(self.floor_seconds, self.seconds), self.seconds * share)
+
+
+def whole_seconds(outcome: Outcome, task: int, sizes: TaskSizes | None) -> float:
+    """Return the duration of an attempt, scaled to a whole task."""
+    if sizes is None:
+        return outcome.seconds
+    nbytes = outcome.read_bytes + outcome.written_bytes
+    # An attempt that was stopped may have written nothing yet, and not every backend reports bytes.
+    measured = nbytes and outcome.status is Status.SUCCEEDED
+    return outcome.seconds / (sizes.of_bytes(nbytes) if measured else sizes.of(task))
+
+
+def share_of(task: int, sizes: TaskSizes | None, drift: TaskDrift) -> float:
+    """Return the duration to expect of a task, as a share of those that are known, by its size and its index."""
+    return drift.of(task) if sizes is None else sizes.of(task) * drift.of(task)
 
 
 def sizes_of(io: object, shape: Shape) -> TaskSizes | None:

@@ -18,14 +18,19 @@ Do backups win?
     is over.
 
 What may be spent?
-    Worker time, net: what backups cost without winning, less what those that won have saved. A trial may cost a share
-    of the work done so far; what has run for long is expected to run for as long again (durations like Pareto's), so
-    that each win earns further backups. Mantri weighs each backup's cost like that (G. Ananthanarayanan et al.,
-    "Reining in the outliers in map-reduce clusters using Mantri", OSDI 2010); a bound of what speculation takes in all
-    is in M. Zaharia et al., "Improving MapReduce performance in heterogeneous environments" (LATE), OSDI 2008.
+    A trial is the first phase of explore-then-commit (T. Lattimore, C. Szepesvari, "Bandit Algorithms", 2020, chapter
+    6): what it costs grows as the number of tasks to the power of 2/3, so that a small stage risks much of itself, and
+    a large one little. A part is spent on what is older than the bulk; all of it once it pays for a backup of every
+    task that is left, as a stage is as slow as its last task. After the first win, worker time counts, net: what
+    backups cost in vain, less what those that won have saved. What has run for long is expected to run for as long
+    again (durations like Pareto's), so that each win earns further ones. Mantri weighs each backup's cost like that (G.
+    Ananthanarayanan et al., OSDI 2010); bounds of what speculation takes in all are in M. Zaharia et al. (LATE), OSDI
+    2008; that small jobs may have several copies at little cost is shown in G. Ananthanarayanan et al. (Dolly), NSDI
+    2013.
 
-Where attempts that lost cannot be stopped, every backup is paid for to its end, so that all of them together may cost
-no more than a share of the work. They go to the last tasks, or to those that stand apart from all that have ended.
+Where attempts that lost cannot be stopped, every backup is paid for to its end: all of them together may cost no more
+than a share of the work, and none starts while other tasks wait for slots, unless some have won. The first are of the
+youngest tasks beyond the bulk, which cost least and tell as much; the others of the last, or of what stands apart.
 """
 
 from __future__ import annotations
@@ -36,10 +41,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.straggler.decision import BackupDecision, Ground
 from asyncexec.straggler.rule import EVIDENCE, check_floor
+from asyncexec.straggler.slow_ages import apart, bulk, early, surprising
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
-    from asyncexec.straggler.statistics import DurationStatistics
 
 # While tasks are queued, backups take no more of the slots than this.
 _BUSY_SHARE = 0.25
@@ -53,38 +58,50 @@ _MOST_COPIES = 4
 # than so many expected wins, so that those of the stage itself can soon outweigh them.
 _PRIOR = 1.5
 _MOST_OF_OTHERS = 3.0
-# Backups are proven once some have won, and no fewer than this share of those expected.
+_ONE_WIN = 0.9
+# Where at least this share of the expected ones is won, backups are free once two have.
 _PROVEN = 0.4
 # Where fewer win than one in so many of those expected, the ages grow in proportion.
 _BUSY_ONE_IN = 1.5
 _DRAINING_ONE_IN = 4.0
 
-# The worker time that a trial may cost, as shares of the work done so far. In the end phase: so much, and that of a few
-# backups more, so that a stage of 50 tasks has some. While tasks are queued, it delays them.
-_IDLE_SHARE = 0.07
-_IDLE_BACKUPS = 2.5
+# The backups of a trial: so many, times the number of tasks to this power, and no more than a share of the work.
+_TRIAL_BACKUPS = 0.3
+_TRIAL_POWER = 2.0 / 3.0
+_TRIAL_SHARE = 0.15
+# The part while more tasks are left than have one; and one backup, if it costs no more than this share of the work.
+_TRIAL_PART = 0.6
+_FIRST_SHARE = 0.2
+# After it, each further part waits until tasks are so many times as old.
+_FURTHER_AGE = 20.0
+_MOST_FURTHER = 10.0
+# A backup of a trial runs for this share of the age of its task, at least; where some have won, but few, for this.
+_TRIAL_AGES = 0.75
+_DOUBTFUL_AGES = 2.0
+# While tasks are queued, backups delay them: the share of the work for a trial, and for what stands apart.
 _QUEUED_SHARE = 0.005
-# What trials may cost in all: what is left after the above is for tasks that can hardly be so long by nature.
-_IDLE_RESERVE = 0.14
 _QUEUED_RESERVE = 0.02
-# A backup of a trial runs for this share of the age of the attempt that it is to overtake, at least.
-_TRIAL_SHARE = 0.75
+# What backups may cost, net, once one has won: a share of the work, and so many backups where there are many tasks.
+_NET_SHARE = 0.12
+_NET_BACKUPS = 2.5
 
-# An attempt that is overtaken at some age is taken to have so many times that age left: it would be 1 for Pareto's
-# distribution with an exponent of 2, and 2 with 1.5.
+# What is overtaken is taken to have so many times its age left: for Pareto's distribution, 1 with an exponent of 2.
 _RESIDUAL = 1.5
-# Hardly any task is so many times the median by nature.
-_FAR = 3.3
 
-# Where losers run on: what backups may cost, as shares of the work, once proven and before.
+# Where losers run on: what backups may cost, as shares of the work, once some have won and before.
 _PAID_SHARE = 0.08
-_PAID_TRIAL_SHARE = 0.05
-# Before, one is expected to cost so many times the age at which it starts, and 3/4 of the longest; after, so many times
-# the mean.
-_PAID_TRIAL_AGES = 1.5
-_PAID_MEANS = 1.3
-# The last tasks of a stage: this share, or one.
+_PAID_TRIAL_SHARE = 0.06
+# One that loses costs so many times the age at which it starts; one that wins, the mean. Each win earns so many more.
+_PAID_AGES = 1.2
+_PAID_MEANS = 1.15
+_PAID_PER_WIN = 4
+# As above: the backups of a trial, and the part while many tasks are left.
+_PAID_BACKUPS = 0.25
+_PAID_PART = 0.45
+# One more for the last tasks (this share, or two), so many times as old as the longest, if little was spent before.
 _LAST_SHARE = 0.06
+_PAID_LAST_SHARE = 0.05
+_LONGEST = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +119,12 @@ class TwoPhase:
               75th)``
     ========  ===========================================  ==================  ======================
 
-    Before, a task has one backup at most, in the end phase on idle slots only and from
-    ``min(1.25 * median, 1.1 * 90th)`` on, and those that do not win in time are stopped. Together they may cost 7% of
-    the work, and that of 2.5 backups more, as long as it is not seen that they do not win; 0.5% while tasks are queued.
+    Before, backups are a trial: a task has one at most, in the end phase on idle slots only and from
+    ``min(1.25 * median, 1.1 * 90th)`` on, and those that do not win in time are stopped. Of n tasks, ``0.18 * n ** (2 /
+    3)`` may have one, and once no more are left, ``0.3 * n ** (2 / 3)``, as far as they cost no more than 15% of the
+    work; while tasks are queued, half a percent.
 
-    Where attempts that lost cannot be stopped, a task has one backup at most, and all together may cost 8% of the work,
-    5% before some have won.
+    Where attempts that lost cannot be stopped, all together may cost 8% of the work, 6% before some have won.
 
     >>> from asyncexec.simulation import Cluster, Noise, simulate
     >>> from asyncexec.straggler import TwoPhase
@@ -173,12 +190,15 @@ class BackupTrust:
 
     Attributes
     ----------
+    weight : float
+        The weight of backups of other stages, 1 at most.
     rate : float
         Wins observed over wins expected, 1 at most; 1 before there is any evidence.
     won : float
         The wins, those of other stages included as far as they count.
     """
 
+    weight: float
     rate: float
     won: float
 
@@ -189,12 +209,12 @@ class BackupTrust:
         weight = min(1.0, _MOST_OF_OTHERS / like.expected) if like.expected else 1.0
         won = own.won + weight * like.won
         rate = (won + _PRIOR) / (own.expected + weight * like.expected + _PRIOR)
-        return cls(min(1.0, rate), won)
+        return cls(weight, min(1.0, rate), won)
 
     @property
     def proven(self) -> bool:
-        """True once one has won, and no fewer than were to be expected by far."""
-        return self.won >= 1.0 and self.rate >= _PROVEN
+        """True once one has won."""
+        return self.won >= _ONE_WIN
 
     def hope(self, one_in: float) -> float:
         """Return 1 if one in ``one_in`` of the expected wins was observed; in proportion less, if fewer were."""
@@ -206,45 +226,77 @@ class BackupTrust:
 
 def _proven(view: StageView, trust: BackupTrust) -> BackupDecision:
     """Decide where backups have won."""
-    stake = _bulk(view.statistics)
+    stake = bulk(view.statistics)
+    doubtful = trust.rate < _PROVEN
     # A single win may be chance.
-    affordable = view.tasks if trust.won >= 2.0 else _affordable(view, trust, stake=stake)
+    free = trust.won >= 2.0 and not doubtful
+    affordable = view.tasks if free else _affordable(view, stake=stake)
+    left = view.tasks - view.completed
+    several = view.draining and (not doubtful or affordable >= _MOST_COPIES * left)
     return BackupDecision(
         ground=Ground.IDLE if view.draining else Ground.QUEUED,
         age_seconds=_draining_age(view, trust) if view.draining else _queued_age(view, trust),
-        copies=_MOST_COPIES if view.draining else 2,
+        copies=_MOST_COPIES if several else 2,
         backups=min(_room(view), view.running_backups + affordable),
+        stop_seconds=stake if doubtful else math.inf,
+        stop_share=_DOUBTFUL_AGES,
     )
 
 
 def _trial(view: StageView, trust: BackupTrust) -> BackupDecision:
-    """Decide where no backup has won yet, or too few."""
-    statistics = view.statistics
+    """Decide where no backup has won yet."""
+    statistics, copies = view.statistics, view.copies
     # An ordinary attempt has ended by then, most likely.
-    enough = _bulk(statistics)
-    affordable = _affordable(view, trust, stake=enough)
+    enough = max(bulk(statistics), 1.25 * statistics.quantile(0.5))
+    spent = copies.vain_seconds + max(copies.running_seconds, view.running_backups * enough)
     if view.draining:
-        age = _early(statistics) / trust.hope(_DRAINING_ONE_IN)
-        if view.metered:
-            age *= _METERED_FACTOR
-        # Of several stages that run at once, another may want the slot a moment later.
-        affordable = min(affordable, max(0, view.idle_slots))
+        age = early(statistics) * (_METERED_FACTOR if view.metered else 1.0)
+        part, allowed = _trial_seconds(view, each=enough)
+        # Where other stages have used it up, there is one still for what can hardly be so long by nature.
+        reserve = 0.0 if part > 0 else _FIRST_SHARE * view.work_seconds
     else:
         age = _queued_age(view, trust)
-    if not affordable:
-        if view.draining and view.idle_slots > 0 and not view.copies.expected:
-            affordable = min(1, _reserve(view, stake=enough))
+        allowed = part = _QUEUED_SHARE * view.work_seconds
+        reserve = _QUEUED_RESERVE * view.work_seconds
+    affordable = _number(allowed - spent, enough)
+    rare = surprising(statistics)
+    if view.draining and affordable > view.idle_slots:
+        # Of several stages that run at once, another may want the slot a moment later.
+        affordable = max(0, view.idle_slots)
+        if not affordable:
+            affordable, age = 1, max(age, rare)
+    elif not affordable:
+        affordable = 1
+        if spent + enough <= reserve:
+            age = max(age, rare)
         else:
-            age = max(age, _surprising(statistics))
-            affordable = _reserve(view, stake=max(enough, _TRIAL_SHARE * age))
+            further = (spent + enough - allowed) / part if part > 0 else math.inf
+            age *= _FURTHER_AGE ** min(further, _MOST_FURTHER)
     return BackupDecision(
         ground=Ground.IN_VAIN if trust.rate < _PROVEN else Ground.TRIAL,
         age_seconds=age,
         copies=2,
         backups=min(_room(view), view.running_backups + affordable),
         stop_seconds=enough,
-        stop_share=_TRIAL_SHARE,
+        stop_share=_TRIAL_AGES if view.draining else 0.0,
+        yields_below_seconds=rare if view.draining else 0.0,
     )
+
+
+def _trial_seconds(view: StageView, *, each: float) -> tuple[float, float]:
+    """Return what a trial may cost while many tasks are left, and what it may cost now."""
+    most = _trial_backups(view, _TRIAL_BACKUPS) * each - view.like.vain_seconds
+    whole = min(most, _TRIAL_SHARE * view.work_seconds)
+    part = _TRIAL_PART * whole
+    allowed = whole if view.tasks - view.completed <= whole / each else part
+    if allowed < each <= min(most, _FIRST_SHARE * view.work_seconds):
+        allowed = each
+    return part, allowed
+
+
+def _trial_backups(view: StageView, factor: float) -> float:
+    """Return the number of backups of a trial, in all stages whose tasks are alike."""
+    return float(factor * (view.tasks + view.like_tasks) ** _TRIAL_POWER)
 
 
 def _room(view: StageView) -> int:
@@ -252,25 +304,14 @@ def _room(view: StageView) -> int:
     return view.slots if view.draining else max(1, int(_BUSY_SHARE * view.slots))
 
 
-def _affordable(view: StageView, trust: BackupTrust, *, stake: float) -> int:
+def _affordable(view: StageView, *, stake: float) -> int:
     """Return the number of further backups that net spending leaves room for, each of which may cost ``stake``."""
-    if view.draining:
-        # A few more do not matter where there are many tasks.
-        few = _IDLE_BACKUPS * stake if view.tasks > 2 * EVIDENCE else 0.0
-        allowed = _IDLE_SHARE * view.work_seconds + few
-    else:
-        allowed = _QUEUED_SHARE * view.work_seconds
-    copies = view.copies
-    saved = _RESIDUAL * copies.overtaken_seconds
-    spent = copies.vain_seconds + max(copies.running_seconds, view.running_backups * stake)
-    return _number(trust.rate * allowed + saved - spent, stake)
-
-
-def _reserve(view: StageView, *, stake: float) -> int:
-    """Return the number of further backups, each of which may cost ``stake``, that trials may cost in all."""
-    share = _IDLE_RESERVE if view.draining else _QUEUED_RESERVE
-    spent = view.copies.vain_seconds + view.running_backups * stake
-    return _number(share * view.work_seconds - spent, stake)
+    allowed = _NET_SHARE * view.work_seconds
+    if view.draining and view.tasks > 2 * EVIDENCE:
+        allowed += _NET_BACKUPS * stake
+    spent = view.copies.vain_seconds - _RESIDUAL * view.copies.overtaken_seconds
+    running = max(view.copies.running_seconds, view.running_backups * stake)
+    return _number(allowed - spent - running, stake)
 
 
 def _number(seconds: float, stake: float) -> int:
@@ -284,35 +325,61 @@ def _paid_in_full(view: StageView, trust: BackupTrust) -> BackupDecision:
     """Decide where attempts that lost cannot be stopped: every backup is paid for to its end."""
     statistics, copies = view.statistics, view.copies
     start = max(1.25 * statistics.quantile(0.5), statistics.quantile(0.75))
-    if trust.proven:
-        stake, share = _PAID_MEANS * statistics.mean_seconds, _PAID_SHARE
-        running = view.running_backups * stake
-    else:
-        # One that loses runs as long as the first attempt of its task.
-        stake = max(_PAID_TRIAL_AGES * start, 0.75 * statistics.quantile(0.99))
-        share = _PAID_TRIAL_SHARE * trust.rate
-        running = max(view.running_backups * stake, copies.running_seconds)
+    # One that loses runs as long as the first attempt of its task.
+    stake = max(_PAID_AGES * start, 0.75 * statistics.quantile(0.99))
+    spent = copies.vain_seconds + copies.won_seconds
     # What is overtaken runs on, as long again as it has run: work that is done anyway.
     work = view.work_seconds + (1.0 + _RESIDUAL) * copies.overtaken_seconds
-    spent = copies.vain_seconds + copies.won_seconds + running
-    affordable = _number(share * work - spent, stake)
-    left = view.tasks - view.completed - view.running_backups
-    idle = view.idle_slots if view.draining else 0
-    age = _surprising(statistics)
-    if idle > 0 and affordable:
-        age = start / trust.hope(_DRAINING_ONE_IN)
-        if left > affordable:
-            # Which of them need one most is not known yet, unless they stand apart.
-            age = max(age, _apart(statistics))
-    elif not affordable and not view.running_backups and not copies.vain_seconds:
-        last = left <= max(1.0, _LAST_SHARE * view.tasks)
-        affordable = int(last or not view.draining)
-    most = _room(view) if trust.proven or idle <= 0 else view.running_backups + idle
+    decide = _paid_proven if trust.proven else _paid_trial
+    age = start / trust.hope(_DRAINING_ONE_IN)
+    return decide(view, trust, age=age, stake=stake, spent=spent, work=work)
+
+
+def _paid_proven(
+    view: StageView, trust: BackupTrust, *, age: float, stake: float, spent: float, work: float
+) -> BackupDecision:
+    running = view.running_backups
+    earned = int(_PAID_TRIAL_SHARE * work / stake + _PAID_PER_WIN * view.copies.won) - running
+    if running:  # Tasks that are as old as those that have one now.
+        stake = max(stake, view.copies.running_seconds / running)
+    mean = _PAID_MEANS * view.statistics.mean_seconds
+    stake = trust.rate * mean + (1.0 - trust.rate) * stake
+    # Those that win are known first.
+    affordable = min(_number(_PAID_SHARE * work - spent - running * stake, stake), max(0, earned))
+    left = view.tasks - view.completed - running
+    if not view.draining or view.idle_slots <= 0:
+        age = surprising(view.statistics)
+    elif left > affordable:
+        # Which of them need one most is not known yet, unless they stand apart.
+        age = max(age, apart(view.statistics))
+    return BackupDecision(
+        ground=Ground.PAID_IN_FULL,
+        age_seconds=age,
+        copies=_MOST_COPIES if affordable > _MOST_COPIES * left else 2,
+        backups=min(_room(view), running + affordable),
+    )
+
+
+def _paid_trial(
+    view: StageView, trust: BackupTrust, *, age: float, stake: float, spent: float, work: float
+) -> BackupDecision:
+    running, most = view.running_backups, _trial_backups(view, _PAID_BACKUPS)
+    left = view.tasks - view.completed - running
+    most *= 1.0 if left <= most else _PAID_PART
+    most -= (spent + view.like.vain_seconds) / stake + running
+    allowed = _PAID_TRIAL_SHARE * trust.rate * work - spent
+    allowed -= max(running * stake, view.copies.running_seconds)
+    affordable = min(max(0, int(most)), _number(allowed, stake))
+    if not affordable and not running and spent <= _PAID_LAST_SHARE * work:
+        affordable = int(left <= max(2.0, _LAST_SHARE * view.tasks))
+        longest = _LONGEST * view.statistics.quantile(1.0)
+        age = max(surprising(view.statistics), longest)
+    idle = max(0, view.idle_slots) if view.draining else 0
     return BackupDecision(
         ground=Ground.PAID_IN_FULL,
         age_seconds=age,
         copies=2,
-        backups=min(most, view.running_backups + affordable),
+        backups=running + min(affordable, idle),
     )
 
 
@@ -329,31 +396,5 @@ def _queued_age(view: StageView, trust: BackupTrust) -> float:
 
 
 def _draining_age(view: StageView, trust: BackupTrust) -> float:
-    age = _bulk(view.statistics) / trust.hope(_DRAINING_ONE_IN)
+    age = bulk(view.statistics) / trust.hope(_DRAINING_ONE_IN)
     return age * _METERED_FACTOR if view.metered else age
-
-
-def _bulk(statistics: DurationStatistics) -> float:
-    """Return the age by which an ordinary attempt has ended, most likely."""
-    return max(_early(statistics), statistics.quantile(0.75))
-
-
-def _early(statistics: DurationStatistics) -> float:
-    """Return the age for the first few backups: early, so that it is known in time whether they win."""
-    return min(1.25 * statistics.quantile(0.5), 1.1 * statistics.quantile(0.9))
-
-
-def _apart(statistics: DurationStatistics) -> float:
-    """Return an age that sets a task apart from those that have ended, however widely their durations spread."""
-    median = statistics.quantile(0.5)
-    spread = statistics.quantile(0.75) / median if median > 0 else 1.0
-    # Of a lognormal distribution, the exponent 5.5 leaves one in 10,000 beyond. The spread of a few durations may be
-    # far below that of all.
-    far = median * math.pow(spread, 5.5 + 35.0 / statistics.count)
-    return max(1.1 * statistics.quantile(0.99), far)
-
-
-def _surprising(statistics: DurationStatistics) -> float:
-    """Return an age that hardly any task reaches by nature."""
-    far = max(_FAR * statistics.quantile(0.5), 1.5 * statistics.quantile(0.99))
-    return max(far, _apart(statistics))

@@ -22,6 +22,11 @@ class WatchedTask(Protocol):
         ...
 
     @property
+    def vain_backups(self) -> int:
+        """Its backups that were given up."""
+        ...
+
+    @property
     def alive(self) -> Mapping[int, WatchedAttempt]:
         """Its attempts in flight by id, oldest first."""
         ...

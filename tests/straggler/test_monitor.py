@@ -22,6 +22,7 @@ class Task:
     alive: dict = field(default_factory=dict)
     failures: int = 0
     complete: bool = False
+    vain_backups: int = 0
 
 
 @dataclass
@@ -236,6 +237,52 @@ def test_a_backup_that_has_run_in_vain_is_stopped_unless_it_is_the_only_attempt_
     assert monitor.in_vain(44.9) == [copies[0]]
     copies[0].given_up = True
     assert monitor.in_vain(45.0) == [copies[1]]
+
+
+class Yielding(FixedAge):
+    """Backups of tasks younger than twenty seconds leave their slots to other tasks."""
+
+    def decide(self, view):
+        return BackupDecision(
+            age_seconds=self.threshold(view),
+            copies=2,
+            backups=self.backups(view),
+            stop_seconds=100.0,
+            yields_below_seconds=20.0,
+        )
+
+
+def test_the_youngest_backups_leave_their_slots_where_other_tasks_wait_for_some():
+    monitor = monitor_of(Yielding())
+    firsts = [Attempt(n, n, started=float(started)) for n, started in enumerate((0, 11, 12))]
+    copies = [Attempt(10 + n, n, started=21.0 + n) for n in range(3)]
+    for first, copy in zip(firsts, copies, strict=True):
+        first.task_record = copy.task_record = Task({first.id: first, copy.id: copy})
+        monitor.copies.started(copy, copy.started)
+    running(monitor, *firsts, *copies)
+    slow(monitor, 25.0)
+    assert monitor.in_vain(25.0, idle_slots=0) == []
+    assert monitor.in_vain(25.0, idle_slots=-1) == [copies[2]]
+    assert monitor.in_vain(25.0, idle_slots=-9) == [copies[2], copies[1]]
+    assert monitor.next_check(draining=True, idle_slots=-1) == 25.0 + CHECK_SECONDS
+
+
+def test_a_task_whose_backup_was_given_up_is_to_be_older_before_it_has_another():
+    monitor = monitor_of(FixedAge())
+    running(monitor, Attempt(1, 1, task_record=Task(vain_backups=1)), Attempt(2, 2, started=1.0))
+    monitor.attempts[1].task_record.alive[1] = monitor.attempts[1]
+    assert slow(monitor, 11.0) == [2]
+    assert slow(monitor, 15.0) == [1, 2]
+
+
+def test_tasks_that_grow_along_the_stage_are_slow_at_greater_ages():
+    monitor = monitor_of(FixedAge(), tasks=100)
+    for task in range(50):
+        outcome = Outcome(task, Status.SUCCEEDED, "w", 1.0, 5.0 + 0.2 * task)
+        monitor.succeeded(outcome, task)
+    running(monitor, Attempt(1, 90), Attempt(2, 25))
+    assert slow(monitor, 11.0) == [25]
+    assert slow(monitor, 40.0) == [90, 25]
 
 
 def test_nothing_is_stopped_where_attempts_cannot_be():

@@ -130,19 +130,42 @@ def test_while_tasks_are_queued_the_age_at_which_a_backup_saves_work_decides():
     assert TwoPhase().threshold(even) == pytest.approx(12.0, rel=0.02)
 
 
-def test_a_trial_costs_a_share_of_the_work_and_ends_where_no_backup_wins():
+def test_a_trial_grows_slower_than_the_stage_and_covers_the_tasks_that_are_left_where_it_can():
     rule = TwoPhase()
     stage = view([4.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True)
-    assert rule.backups(stage) == 59  # 7% of 3,600 s, of 4.4 s each, and 2.5 more.
+    assert rule.backups(stage) == 17  # 60% of 0.3 * 1000 ** (2 / 3), rounded down
+    assert rule.backups(replace(stage, completed=975)) == 29
     assert rule.copies(stage) == 2
-    in_vain = replace(stage, copies=CopyFigures(expected=60.0, vain_seconds=250.0))
-    assert rule.decide(in_vain).ground is Ground.IN_VAIN
-    assert rule.threshold(in_vain) > 10.0, "only what can hardly be so long by nature"
-    assert (
-        rule.backups(replace(in_vain, copies=CopyFigures(expected=60.0, vain_seconds=510.0))) == 0
-    )
+    tenth = view([4.0] * 90, tasks=100, slots=100, idle_slots=90, draining=True)
+    assert rule.backups(tenth) == 3
+    small = view([4.0] * 7, tasks=8, slots=8, idle_slots=7, draining=True)
+    assert rule.backups(small) == 1, "one that costs no more than a fifth of the work"
     queued = replace(stage, draining=False)
-    assert rule.backups(queued) == 4, "half a percent"
+    assert rule.backups(queued) == 3, "half a percent"
+
+
+def test_a_trial_without_wins_goes_on_with_much_older_tasks_only():
+    rule = TwoPhase()
+    stage = view([4.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True)
+    ages = []
+    for backups in (0, 10, 17, 30, 60):
+        spent = CopyFigures(expected=float(backups), vain_seconds=5.0 * backups)
+        decided = rule.decide(replace(stage, copies=spent))
+        ages.append(decided.age_seconds)
+        assert decided.backups <= 17
+    assert ages == sorted(ages)
+    assert ages[0] < 5.0
+    assert ages[-1] > 100.0
+    assert decided.ground is Ground.IN_VAIN
+
+
+def test_the_backups_of_all_stages_whose_tasks_are_alike_make_one_trial():
+    rule = TwoPhase()
+    stage = view([4.0] * 7, tasks=8, slots=8, idle_slots=7, draining=True)
+    losses = CopyFigures(expected=2.0, vain_seconds=9.0)
+    assert rule.threshold(replace(stage, like=losses)) == pytest.approx(3.3 * 4.0, rel=0.02)
+    many = replace(stage, like=losses, like_tasks=200)
+    assert rule.threshold(many) == rule.threshold(stage)
 
 
 def test_a_win_earns_further_backups_and_several_open_all():
@@ -173,7 +196,7 @@ def test_where_no_slot_is_idle_a_trial_waits_for_what_can_hardly_be_so_long_by_n
     stage = view([4.0] * 90, slots=100, idle_slots=0, draining=True)
     assert rule.threshold(stage) > 3 * 4.0
     assert rule.threshold(replace(stage, idle_slots=5)) < 5.0
-    assert rule.backups(replace(stage, idle_slots=5)) == 5
+    assert rule.backups(replace(stage, idle_slots=2)) == 2
 
 
 def test_backups_in_vain_make_it_wait_longer():
@@ -182,8 +205,10 @@ def test_backups_in_vain_make_it_wait_longer():
     for draining in (False, True):
         stage = view(durations, tasks=10_000, draining=draining)
         ages = [
-            rule.threshold(replace(stage, copies=CopyFigures(expected=float(expected))))
-            for expected in (0, 10, 50, 100, 1000)
+            rule.threshold(
+                replace(stage, copies=CopyFigures(expected=expected, vain_seconds=4.0 * expected))
+            )
+            for expected in (0.0, 10.0, 50.0, 100.0, 1000.0)
         ]
         assert ages == sorted(ages)
         assert ages[-1] > 10 * ages[0]
@@ -212,22 +237,29 @@ def test_where_losers_run_on_all_backups_together_cost_a_share_of_the_work():
     stage = view(
         [2.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True, cancels=False
     )
-    assert rule.backups(stage) == 24  # 5% of 1,800 s, of 1.5 times 2.5 s each.
+    assert rule.backups(stage) == 11  # 45% of 0.25 * 1000 ** (2 / 3)
     paid = CopyFigures(expected=30.0, vain_seconds=90.0)
     assert rule.backups(replace(stage, copies=paid)) == 0
     proven = CopyFigures(won=20, expected=20.0, won_seconds=40.0, overtaken_seconds=100.0)
-    assert rule.backups(replace(stage, copies=proven)) == 47  # 8% of 2,050 s less 40, of 2.6 s.
+    assert rule.backups(replace(stage, copies=proven)) == 53  # 8% of 2,050 s less 40, of 2.3 s.
+
+
+def test_where_losers_run_on_nothing_starts_while_tasks_wait_for_slots_unless_some_have_won():
+    rule = TwoPhase()
+    stage = view([2.0] * 900, tasks=1_000, slots=100, idle_slots=-50, cancels=False)
+    assert rule.backups(stage) == 0
+    assert rule.backups(replace(stage, copies=WINS)) > 0
 
 
 def test_where_losers_run_on_the_last_tasks_get_a_backup_and_what_stands_apart():
     rule = TwoPhase()
     durations = [2.0 + 0.002 * n for n in range(900)]
-    stage = view(durations, tasks=1_000, idle_slots=900, draining=True, cancels=False)
-    last = replace(stage, completed=990)
+    won = CopyFigures(won=3, expected=3.0, won_seconds=9.0, overtaken_seconds=30.0)
+    stage = view(durations, tasks=2_000, idle_slots=900, draining=True, cancels=False, copies=won)
+    last = replace(stage, completed=1_990)
     assert rule.threshold(last) == pytest.approx(1.25 * 2.9, rel=0.02)
-    assert rule.threshold(stage) > 1.5 * rule.threshold(last)
-    even = replace(stage, statistics=DurationStatistics([2.0] * 900))
-    assert rule.threshold(even) == pytest.approx(2.5, rel=0.02)
+    assert rule.threshold(stage) > 1.2 * rule.threshold(last)
+    assert rule.copies(stage) == 2
 
 
 def test_where_losers_run_on_a_small_stage_backs_up_only_its_last_task_when_that_is_far_too_long():

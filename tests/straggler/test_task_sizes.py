@@ -10,6 +10,7 @@ import pytest
 from asyncexec.plan.access_map import ReadRegion, of_blocks
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput
+from asyncexec.straggler.task_drift import TaskDrift
 from asyncexec.straggler.task_sizes import LEAST, MOST, SlowThreshold, TaskSizes, sizes_of
 
 
@@ -58,7 +59,10 @@ def test_what_is_larger_than_what_was_probed_counts_for_no_more_than_twice():
 
 def test_a_smaller_task_is_slow_sooner_but_not_below_the_floor():
     threshold = SlowThreshold(
-        seconds=10.0, floor_seconds=6.0, sizes=TaskSizes(Ragged(), (10,), 100)
+        seconds=10.0,
+        floor_seconds=6.0,
+        sizes=TaskSizes(Ragged(), (10,), 100),
+        drift=TaskDrift(10),
     )
     assert threshold.of_task(0) == 10.0
     assert threshold.of_task(4) == 6.0

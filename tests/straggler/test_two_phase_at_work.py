@@ -12,7 +12,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import Read, Stage
-from asyncexec.simulation import Cluster, Noise, simulate
+from asyncexec.simulation import Cluster, Noise, Pareto, simulate
 from asyncexec.straggler import Ground, TwoPhase
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.model_backend import ModelBackend
@@ -146,6 +146,38 @@ def test_the_backups_of_one_stage_tell_the_next_of_the_same_function():
         )
     assert Ground.TRIAL in grounds[False]
     assert Ground.TRIAL not in grounds[True]
+
+
+class Growing:
+    """Tasks that grow to three times the size along the stage."""
+
+    def sample(self, random, count):
+        place = np.arange(count) % 200 / 200
+        return 10.0 * (1.0 + 2.0 * place) * random.lognormal(0.0, 0.1, count)
+
+
+@pytest.mark.parametrize("kills", [True, False])
+@pytest.mark.parametrize("slots", [20, 200])
+def test_tasks_that_grow_along_the_stage_are_hardly_backed_up(kills, slots):
+    cluster = Cluster(workers=slots, kills=kills)
+    plan = pipeline(tasks=200, stages=1)
+    for off, on in pairs(plan, cluster, durations=Growing(), seeds=range(2)):
+        assert on.slot_seconds < 1.03 * off.slot_seconds
+
+
+def test_the_longest_of_a_heavy_tail_is_not_taken_to_hang():
+    """Without backups, so that nothing else would end it; a hang still ends."""
+    durations = Pareto(least_seconds=10.0, exponent=1.5)
+    plan, cluster = pipeline(tasks=50, stages=1), Cluster(workers=50)
+    for seed in range(10):
+        run = simulate(plan, cluster, durations=durations, straggler="off", seed=seed)
+        assert run.retries == 0, seed
+    noise = Noise(hang_share=0.02)
+    hangs = [
+        simulate(plan, cluster, durations=durations, noise=noise, straggler="off", seed=seed)
+        for seed in range(3)
+    ]
+    assert sum(run.retries for run in hangs) > 0
 
 
 def test_a_backup_that_is_given_up_leaves_its_task_to_the_first_attempt():
