@@ -30,7 +30,7 @@ What may be spent?
 
 Where attempts that lost cannot be stopped, every backup is paid for to its end: all of them together may cost no more
 than a share of the work, and none starts while other tasks wait for slots, unless some have won. The first are of the
-youngest tasks beyond the bulk, which cost least and tell as much; the others of the last, or of what stands apart.
+youngest tasks beyond the bulk, which cost least and show as much; the others of the last, or of what stands apart.
 """
 
 from __future__ import annotations
