@@ -51,6 +51,20 @@ def attributes(client: Any, key: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in answer.attributes.items()}
 
 
+def written_at(client: Any, key: str) -> float:
+    """Return when an object was written, by the clock of its store, in seconds since the epoch.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    Exception
+        As the store has it, after as many tries as make sense.
+    """
+    found: float = _request(client, lambda c: obstore.head(c, key))["last_modified"].timestamp()
+    return found
+
+
 async def aget(client: Any, key: str) -> tuple[Any, Any]:
     """Do what :func:`get` does, without blocking the event loop."""
 

@@ -29,6 +29,13 @@ class Objects(Protocol):
         """Return the object's data with its version and attributes; None where there is no such object."""
         ...
 
+    def age(self, name: str) -> float | None:
+        """Return for how many seconds the object is as it is, by the store's own clock; None where it does not say.
+
+        An object is written beside it for that, and removed.
+        """
+        ...
+
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""
         ...

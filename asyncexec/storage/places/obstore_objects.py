@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
@@ -52,6 +53,20 @@ class ObstoreObjects:
         data = bytes(found)
         attributes = {str(k): str(v) for k, v in answer.attributes.items()}
         return FetchedObject(data, version_of(answer.meta), attributes)
+
+    def age(self, name: str) -> float | None:
+        """Return for how many seconds the object is as it is, by the store's own clock; None if there is none."""
+        now = f"{name}-{uuid.uuid4().hex}"
+        self.put(now, b"")
+        try:
+            before, after = (
+                object_client.written_at(self._client, self._key(n)) for n in (name, now)
+            )
+        except FileNotFoundError:
+            return None
+        finally:
+            self.remove(now)
+        return after - before
 
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""

@@ -92,6 +92,10 @@ class StoreObjects:
         data = self.get(name)
         return None if data is None else FetchedObject(data, _version(data), {})
 
+    def age(self, name: str) -> float | None:
+        """Return None: of these stores, none says when an object was written, and what the time is now."""
+        return None
+
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""
         sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))

@@ -9,7 +9,10 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,9 @@ class Holder:
     pid : int
     started : str
         When the process was started, as its system counts.
-    since, until : float
-        When it got the lease, and until when that holds, in seconds since the epoch.
+    since, at, until : float
+        When it got the lease, when it renewed that last, and until when it holds, in seconds since the epoch as its own
+        machine counts.
     """
 
     token: str = ""
@@ -39,6 +43,7 @@ class Holder:
     pid: int = 0
     started: str = ""
     since: float = 0.0
+    at: float = 0.0
     until: float = 0.0
 
     @classmethod
@@ -54,19 +59,24 @@ class Holder:
                 pid=int(found.get("pid", 0)),
                 started=str(found.get("started", "")),
                 since=float(found.get("since", 0.0)),
+                at=float(found.get("at", 0.0)),
                 until=float(found.get("until", 0.0)),
             )
         except (ValueError, AttributeError, TypeError):
             return None
 
-    def is_gone(self) -> bool:
-        """Return whether the lease has run out, or its process is known not to be there any more."""
-        if self.until <= time.time():
+    def is_gone(self, age: Callable[[], float | None] = lambda: None) -> bool:
+        """Return whether the lease has run out, or its process is known not to be there any more.
+
+        ``age`` returns for how long the lease was not renewed, as its store counts: clocks of two machines may differ.
+        """
+        if not self.until:
             return True
         here = holding_process()
-        if not self.machine or self.machine != here["machine"]:
-            return False
-        return _started(self.pid) != self.started
+        if self.machine and self.machine == here["machine"]:
+            return self.until <= time.time() or _started(self.pid) != self.started
+        seconds = age() if self.at else None
+        return self.until <= time.time() if seconds is None else self.until - self.at <= seconds
 
     def __str__(self) -> str:
         where = f"process {self.pid} on {self.host}" if self.pid else "another process"

@@ -150,7 +150,7 @@ class Lease:
             if found is None:
                 continue
             holder = Holder.read(found.data)
-            if holder is not None and not holder.is_gone():
+            if holder is not None and not holder.is_gone(lambda: self._objects.age(self._name)):
                 raise LeaseTakenError(holder)
             if self._objects.replace(self._name, data, found.version):
                 return

@@ -81,6 +81,20 @@ def test_a_lease_that_has_run_out_is_taken_over(objects):
         lease_of(objects)
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_clocks_of_machines_that_differ_break_no_lease(objects, minutes, monkeypatch):
+    if type(objects).__name__ == "StoreObjects":
+        pytest.skip("such a store has no clock")
+    there = time.time() + 60 * minutes
+    put_lease(objects, at=there, until=there + 60, machine="another")
+    assert objects.age(TARGET_LEASE) < 60
+    with pytest.raises(LeaseTakenError):
+        lease_of(objects)
+    assert list(objects.names()) == [TARGET_LEASE]
+    monkeypatch.setattr(type(objects), "age", lambda *_: 61.0)
+    lease_of(objects).close()
+
+
 def test_a_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(objects):
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
