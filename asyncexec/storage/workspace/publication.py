@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.asides import put_in_place
-from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.errors import replaced, storage_error
 from asyncexec.storage.places.exclusive import replace_file
 from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.orphans import CHUNK
@@ -74,7 +74,10 @@ def publish(target: Target) -> None:
     if target.exchanges_document:
         publish_document(target)
         return
-    _restamp(target.ref.location, target.stamp, target.complete)
+    try:
+        _restamp(target.ref.location, target.stamp, target.complete)
+    except OSError as error:
+        raise storage_error(error, target.ref.location, "cannot be completed") from None
     if target.replacing is Replacing.NEXT_TO:
         put_in_place(target.place, target.ref.location, target.stamp.run)
 

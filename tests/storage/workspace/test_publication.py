@@ -1,5 +1,6 @@
 """A target says that it is unfinished until it is complete, and what it replaces is as it was until then."""
 
+import errno
 import json
 import shutil
 import signal
@@ -14,6 +15,7 @@ from zarr.storage import MemoryStore, ObjectStore, StorePath
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import (
+    OutOfSpaceError,
     StorageError,
     TargetExistsError,
     TargetReplacedError,
@@ -172,6 +174,22 @@ def test_of_two_targets_of_which_one_cannot_be_replaced_both_are_as_they_were(
     with pytest.raises(StorageError, match="forbidden"):
         ax.sync.execute(storing, executor="threads")
     assert files_below(tmp_path) == before
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_and_the_old_array_stays(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stored(tmp_path / "y", DATA)
+    plan = run_of(tmp_path, tmp_path / "y", 1, overwrite=True)
+    opened = opened_by(plan)
+    run_all(plan, opened)
+    monkeypatch.setattr(publication, "replace_file", full)
+    with pytest.raises(OutOfSpaceError, match=r"y.* cannot be completed: the disk is full"):
+        opened.collect({})
+    opened.close(succeeded=False)
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), DATA)
+    assert sorted(p.name for p in tmp_path.glob("y*")) == ["y"]
 
 
 def test_what_others_have_put_into_an_array_is_in_the_new_one(tmp_path):
