@@ -30,9 +30,9 @@ class Objects(Protocol):
         ...
 
     def age(self, name: str) -> float | None:
-        """Return for how many seconds the object is as it is, by the store's own clock; None where it does not say.
+        """Return how many seconds ago the object was written, by the store's own clock; None where that is not known.
 
-        An object is written beside it for that, and removed.
+        Another object is written for that, and removed.
         """
         ...
 

@@ -55,7 +55,7 @@ class ObstoreObjects:
         return FetchedObject(data, version_of(answer.meta), attributes)
 
     def age(self, name: str) -> float | None:
-        """Return for how many seconds the object is as it is, by the store's own clock; None if there is none."""
+        """Return how many seconds ago the object was written, by the store's own clock; None if there is none."""
         now = f"{name}-{uuid.uuid4().hex}"
         self.put(now, b"")
         try:
