@@ -206,7 +206,7 @@ def reduced_where(
     return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype, where=where))
 
 
-SLAB_BYTES = 512 * 1024
+SLAB_BYTES = 768 * 1024
 """The most that deviations take: they are made and added up within a core's own cache."""
 
 DEVIATIONS_BYTES = 8 * 1024 * 1024
