@@ -17,14 +17,16 @@ class AwaitedObserver:
 
 
 @pytest.mark.parametrize(
-    "observer", [AwaitedCall(), AwaitedObserver(), AwaitedCall().__call__], ids=str
+    "observer",
+    [AwaitedCall(), AwaitedObserver(), AwaitedCall().__call__],
+    ids=["call", "observe", "bound"],
 )
 def test_observers_that_would_have_to_be_awaited_are_refused(observer):
     with pytest.raises(OptionError, match=r"nobody awaits.*engine\.stream"):
         ax.Engine(observers=[observer])
 
 
-@pytest.mark.parametrize("number", [10**400, -(10**400)])
+@pytest.mark.parametrize("number", [10**400, -(10**400)], ids=["large", "small"])
 def test_numbers_that_no_float_can_hold_are_refused(number):
     with pytest.raises(OptionError, match="timeout must be"):
         ax.Engine(timeout=number)
