@@ -15,7 +15,12 @@ from asyncexec.plan.limit import checked_labels, limit_of
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Items, Kernel, LateSize, Read, Stage
-from asyncexec.plan.stage_options import StageOptions, check_option_names, resources_of
+from asyncexec.plan.stage_options import (
+    StageOptions,
+    check_option_names,
+    checked_name,
+    resources_of,
+)
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -155,6 +160,7 @@ def kernel_stage(
         If an option is unknown or cannot be.
     """
     check_option_names(options)
+    checked_name(name, of="a stage")
     resources, memory = resources_of(options, f"stage {name!r}: ")
     policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
     labels = options.get("labels")
@@ -193,7 +199,8 @@ def _stage(
     if not callable(function):
         raise OptionError(f"{function!r} cannot be called: give a function")
     _refuse_arguments(function, options)
-    name = options.get("name") or free_name(_name_of(function, default=operation))
+    given = options.get("name")
+    name = free_name(_name_of(function, default=operation)) if given is None else given
     return kernel_stage(
         kernel(function),
         name,

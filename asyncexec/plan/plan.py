@@ -17,7 +17,7 @@ from asyncexec.plan.functions import (
     then_stage,
 )
 from asyncexec.plan.shared_stages import SharedStages
-from asyncexec.plan.stage_options import StageOptions
+from asyncexec.plan.stage_options import StageOptions, checked_name
 from asyncexec.plan.validation import check, check_added, in_topological_order
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Plan:
         workspace: Workspace | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> None:
+        checked_name(name, of="a plan")
         ordered = in_topological_order(name, tuple(stages))
         if returns is None:
             read = {r.stage for stage in ordered for r in stage.reads}

@@ -85,6 +85,19 @@ def check_option_names(
             )
 
 
+def checked_name(name: object, *, of: str) -> str:
+    """Return the ``name`` of what ``of`` says, ``"a stage"`` or ``"a plan"``.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise OptionError(f"the name of {of} must be a text of at least one letter, not {name!r}")
+    return name
+
+
 def resources_of(
     options: Mapping[str, Any], where: str
 ) -> tuple[dict[str, float], float | str | None]:

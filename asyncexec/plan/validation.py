@@ -30,6 +30,7 @@ from asyncexec.plan.missing import check_missing
 from asyncexec.plan.relations import Blockwise
 from asyncexec.plan.spelling import one_spelling
 from asyncexec.plan.stage import ChunkedOutput, Items, LateSize, Read, Stage, Stages
+from asyncexec.plan.stage_options import checked_name
 from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 
 OVERRIDES = frozenset({"retry", "timeout", "straggler"})
@@ -146,6 +147,7 @@ def check_stage(plan: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
 def _positions(plan: str, stages: Sequence[Stage]) -> dict[str, int]:
     position: dict[str, int] = {}
     for number, stage in enumerate(stages):
+        checked_name(stage.name, of=f"stage {number} of plan {plan!r}")
         first = position.setdefault(stage.name, number)
         if first != number:
             raise DuplicateStageError(

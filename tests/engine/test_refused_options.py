@@ -32,3 +32,11 @@ def test_numbers_that_no_float_can_hold_are_refused(number):
         ax.Engine(timeout=number)
     with pytest.raises(OptionError, match="must be"):
         ax.Engine(resources={"gpus": number})
+
+
+@pytest.mark.parametrize("name", [5, b"x", ["a"], ""], ids=["number", "bytes", "list", "empty"])
+def test_names_that_are_no_text_are_refused(name):
+    with pytest.raises(OptionError, match="the name of a stage must be a text"):
+        ax.Plan.map(abs, [1], name=name)
+    with pytest.raises(OptionError, match="the name of a plan must be a text"):
+        ax.Plan([], name=name)
