@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asyncexec.array import creation
 from asyncexec.array.array import Array
+from asyncexec.array.comparison_kernels import close, numbers_for_nan, same
 from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.operands import common_spec
 from asyncexec.array.utility import all as all_of
 from asyncexec.array.wrapping import as_array, elementwise
 
 _TRUTH = np.dtype(np.bool_)
-_SLAB = 1 << 16
-"""How many elements are compared at a time."""
 
 
 def nan_to_num(
@@ -36,7 +34,7 @@ def nan_to_num(
     if array.dtype.kind not in "fc":
         return array
     keywords = {"nan": nan, "posinf": posinf, "neginf": neginf}
-    return elementwise("nan_to_num", np.nan_to_num, array, keywords=keywords, dtype=array.dtype)
+    return elementwise("nan_to_num", numbers_for_nan, array, keywords=keywords, dtype=array.dtype)
 
 
 def isclose(
@@ -71,7 +69,7 @@ def isclose(
         known = isinstance(operand, Array | np.ndarray)
         check_numbers("isclose", operand.dtype if known else np.asarray(operand).dtype)
     keywords = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan}
-    return elementwise("isclose", _close, x1, x2, keywords=keywords, dtype=_TRUTH)
+    return elementwise("isclose", close, x1, x2, keywords=keywords, dtype=_TRUTH)
 
 
 def allclose(
@@ -103,23 +101,5 @@ def array_equal(x1: Array, x2: Array, /, *, equal_nan: bool = False) -> Array:
     if first.shape != second.shape:
         spec = common_spec((first.own_spec, second.own_spec))
         return creation.full((), fill_value=False, dtype=_TRUTH, spec=spec)
-    compared = _same if equal_nan else np.equal
+    compared = same if equal_nan else np.equal
     return all_of(elementwise("array_equal", compared, first, second, dtype=_TRUTH))
-
-
-def _close(first: NDArray[Any], second: NDArray[Any], **keywords: Any) -> NDArray[np.bool_]:
-    # Slab by slab, so that NumPy's temporaries of floats stay small beside the booleans that are the result.
-    pair = np.broadcast_arrays(first, second)
-    found = np.empty(pair[0].shape, np.bool_)
-    axis = max(range(found.ndim), key=lambda a: found.shape[a], default=None)
-    if axis is None:
-        return np.asarray(np.isclose(first, second, **keywords))
-    width = max(1, _SLAB * found.shape[axis] // max(found.size, 1))
-    for start in range(0, found.shape[axis], width):
-        slab = (slice(None),) * axis + (slice(start, start + width),)
-        found[slab] = np.isclose(pair[0][slab], pair[1][slab], **keywords)
-    return found
-
-
-def _same(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray((first == second) | ((first != first) & (second != second)))  # noqa: PLR0124 - NaN

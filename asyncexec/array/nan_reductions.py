@@ -12,6 +12,7 @@ import numpy as np
 
 from asyncexec.array import build, statistical
 from asyncexec.array.array import Array
+from asyncexec.array.comparison_kernels import numbers_for_nan
 from asyncexec.array.dtypes import (
     accumulator,
     checked_dtype,
@@ -216,7 +217,7 @@ def _without_nan(
 def _filled(operation: str, array: Array, value: float) -> Array:
     """Return ``array`` with NaN replaced, before elements lose what makes them NaN."""
     keywords = {"nan": value, "posinf": np.inf, "neginf": -np.inf}
-    return elementwise(operation, np.nan_to_num, array, keywords=keywords, dtype=array.dtype)
+    return elementwise(operation, numbers_for_nan, array, keywords=keywords, dtype=array.dtype)
 
 
 def _nan_variance(
