@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncexec.array.nodes import ArraySource, Concat, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.rechunking import MOST_AMPLIFICATION, amplification, plan_rechunk
+from asyncexec.array.reduction_tasks import least_tasks
 from asyncexec.array.reductions import Reduction, reduction_tree
 
 
@@ -34,10 +35,12 @@ def expand(roots: Sequence[Node], *, most_bytes: int, tasks: int) -> list[Node]:
     """Return ``roots`` rewritten so that every node can be computed in a stage.
 
     ``most_bytes`` is the largest block that a rechunking task, or the merge of a reduction, may hold; ``tasks`` is the
-    number of tasks that the first pass of a reduction has at least, where it has as many chunks.
+    number of tasks that the first pass of a reduction has at least, where it has as many chunks (fewer where partial
+    results are large: :mod:`~asyncexec.array.reduction_tasks`).
     """
     new: dict[Node, Node] = {}
     order = list(topological(roots))
+    least = least_tasks((node for node in order if isinstance(node, Reduction)), tasks)
     within = _within_others(order, roots)
     parts: dict[Node, deque[Node]] = {}
     for node in order:
@@ -49,7 +52,11 @@ def expand(roots: Sequence[Node], *, most_bytes: int, tasks: int) -> list[Node]:
                 new[node] = _concatenated(node, own)
             continue
         inputs = tuple(new[below] for below in node.inputs)
-        new[node] = _expanded(node, inputs, most_bytes, tasks)
+        new[node] = (
+            reduction_tree(node, inputs, most_bytes, tasks=least[node])
+            if isinstance(node, Reduction)
+            else _expanded(node, inputs, most_bytes)
+        )
     return [new[root] for root in roots]
 
 
@@ -91,9 +98,7 @@ def _concatenated(node: Concat, parts: Iterable[Node]) -> Node:
     return replace(node, inputs=inputs, begins=tuple(begins))
 
 
-def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int, tasks: int) -> Node:
-    if isinstance(node, Reduction):
-        return reduction_tree(node, inputs, most_bytes, tasks=tasks)
+def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int) -> Node:
     if isinstance(node, Rechunk):
         return _rechunked(node, inputs[0], most_bytes)
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):

@@ -65,7 +65,8 @@ class Spec:
     reduction_tasks : int
         How many tasks the first pass of a reduction has at least (64), if there are as many chunks: a plan does not
         know how many workers it will have. Of more chunks, each task takes several one after another, and holds one at
-        a time with its partial result. With another number, floating results may differ in their last bits.
+        a time with its partial result. Where partial results have a megabyte or more, and more than half the bytes of
+        the chunks, an eighth of that is enough. With another number, floating results may differ in their last bits.
     optimize : bool or names of rules
         The rules of the optimizer that are followed: all (True), none (False), or some of ``"elementwise"``,
         ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"``, ``"shared-reads"`` and

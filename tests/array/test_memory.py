@@ -225,6 +225,12 @@ EVERY = {
         )[0]
         for method in ("map-reduce", "cohorts", "blockwise")
     },
+    **{
+        f"{func} of large groups in pieces": lambda a, b, func=func: xp.groupby_reduce(
+            _in_pieces(a), np.arange(2 * CHUNK) % CHUNK, func=func, axis=1, method="map-reduce"
+        )[0]
+        for func in ("mean", "nanvar")
+    },
     "medians of groups": lambda a, b: xp.groupby_reduce(
         a, np.arange(2 * CHUNK) % 7, func="nanmedian"
     )[0],

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.array.optimizer.choice import EVERY_RULE
-from asyncexec.array.streamed_reductions import MOST_PIECES, piece_lengths
+from asyncexec.array.reduction_tasks import ChunksOfReduction, enough_tasks
+from asyncexec.array.streamed_reductions import LARGE_BYTES, MOST_PIECES, piece_lengths
 from asyncexec.array.streaming_kernels import StreamedKernel
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
@@ -300,18 +301,66 @@ async def test_a_resumed_run_takes_the_pieces_of_unfinished_tasks_alone(stored, 
     np.testing.assert_allclose(found, stored[1].mean(axis=0), rtol=1e-6)
 
 
-def test_large_partial_results_are_merged_one_after_another_and_computed_before(rng):
+def large_reductions(rng, **options):
+    """Reductions of twenty chunks, of which each makes a partial result of twice its size or more, and their values."""
     data = rng.random((20, 400, 400)).astype(np.float32)
-    x = xp.asarray(data, chunks=(1, 400, 400))
-    made = [
+    x = xp.asarray(data, chunks=(1, 400, 400), spec=ax.Spec(**options))
+    groups = {"axis": 0, "method": "map-reduce"}
+    found = [
         xp.mean(x, axis=0),
         xp.nanvar(x, axis=0),
-        xp.groupby_reduce(x, np.arange(20) % 2, func="max", axis=0, method="map-reduce")[0],
+        xp.groupby_reduce(x, np.arange(20) % 2, func="max", **groups)[0][..., 1],
+        xp.groupby_reduce(x, np.arange(20) % 2, func="mean", **groups)[0][..., 1],
     ]
-    for lazy in made:
+    expected = [
+        data.mean(axis=0),
+        data.var(axis=0),
+        data[1::2].max(axis=0),
+        data[1::2].mean(axis=0),
+    ]
+    return found, expected
+
+
+def test_large_partial_results_are_stored_for_several_chunks_each(rng):
+    for lazy, expected in zip(*large_reductions(rng), strict=True):
+        taking, _ = shapes(lazy)
+        assert [math.prod(shape) for shape in taking][:2] == [10, 2]
+        np.testing.assert_allclose(run(lazy), expected, rtol=1e-4)
+
+
+def test_large_partial_results_are_merged_one_after_another_where_each_chunk_has_a_task(rng):
+    for lazy, expected in zip(*large_reductions(rng, reduction_tasks=512), strict=True):
         taking, others = shapes(lazy)
-        assert [shape[0] for shape in (*others, *taking)][:2] == [20, 3]
-    mean, variance, groups = (run(lazy) for lazy in made)
-    np.testing.assert_allclose(mean, data.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(variance, data.var(axis=0), rtol=1e-4)
-    np.testing.assert_array_equal(groups[..., 1], data[1::2].max(axis=0))
+        assert sorted(math.prod(shape) for shape in (*others, *taking))[-2:] == [3, 20]
+        np.testing.assert_allclose(run(lazy), expected, rtol=1e-4)
+
+
+@given(st.integers(1, 500), st.integers(1, 20), st.integers(1, 2**30), st.integers(1, 2**30), TASKS)
+def test_large_partial_results_are_half_of_what_is_read_or_those_of_few_tasks(
+    reduced, kept, read, made, eights
+):
+    chunks = ChunksOfReduction(reduced=reduced, kept=kept, read_bytes=read, made_bytes=made)
+    asked = 8 * eights
+    tasks = enough_tasks(chunks, asked)
+    assert eights <= tasks <= asked
+    if made < LARGE_BYTES:
+        assert tasks == asked
+    elif tasks > max(eights, kept):
+        assert tasks * made <= reduced * kept * read / 2
+
+
+def test_reductions_of_the_same_chunks_take_as_many_so_that_they_read_them_once():
+    x = xp.zeros((200, 400, 400), chunks=(1, 400, 400), dtype=np.float32)
+    y = x + 1
+    plan = xp.plan_of(xp.mean(y, axis=0), xp.any(y > 2, axis=0), xp.std(y, axis=0)).to_plan()
+    assert math.prod(plan.stages[0].shape) == 25
+    assert isinstance(plan.stages[0].kernel, StreamedKernel)
+    assert len(plan.stages[0].kernel.merges) == 3
+
+
+def test_partial_results_smaller_than_their_chunks_are_those_of_as_many_tasks_as_asked_for():
+    u, v = (xp.zeros((480, 720, 720), chunks=(12, 720, 720), dtype=np.float32) for _ in "uv")
+    assert math.prod(quadratic_means(u, v).to_plan().stages[0].shape) == 40
+    labels = np.arange(480) % 12
+    few, _ = xp.groupby_reduce(u, labels, func="mean", axis=0)
+    assert math.prod(few.to_plan().stages[0].shape) == 10
