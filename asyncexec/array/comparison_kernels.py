@@ -1,6 +1,6 @@
 """The kernels of comparisons and of the replacement of NaN, which go slab by slab through a block.
 
-NumPy's functions make arrays of floats and of booleans on the way; of a slab these are small beside the result.
+NumPy's functions make arrays of floats and of booleans on the way; of a slab these are small compared with the result.
 """
 
 from __future__ import annotations
