@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.lengths import grouped_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,9 @@ class Pieces:
     def of_tasks(self, access: AccessMap) -> AccessMap:
         """Return what each task needs, all its pieces together, where each piece needs ``access``."""
         axes = tuple(
-            a if a.axis is None else replace(a, block=a.block * self.lengths[a.axis])
+            a
+            if a.axis is None
+            else replace(a, block=grouped_lengths(a.block, self.lengths[a.axis]))
             for a in access.axes
         )
         guards = tuple(

@@ -15,7 +15,8 @@ from asyncexec.array.reduction_tasks import ChunksOfReduction, enough_tasks
 from asyncexec.array.streamed_reductions import LARGE_BYTES, MOST_PIECES, piece_lengths
 from asyncexec.array.streaming_kernels import StreamedKernel
 from asyncexec.plan.access import AxisAccess
-from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.access_map import AccessMap, of_blocks
+from asyncexec.plan.lengths import lengths_of
 from asyncexec.plan.overlap import Overlap
 from asyncexec.plan.pieces import Pieces
 from asyncexec.testing.faults import Fail, Faults
@@ -260,6 +261,15 @@ def test_what_a_task_reads_is_what_its_pieces_read(data):
         for piece in pieces.of(task):
             all_of_them |= set(access.axes[0].numbers(piece))
         assert set(pieces.of_tasks(access).axes[0].numbers(task)) == all_of_them
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=7), st.integers(1, 4))
+def test_what_a_task_reads_of_blocks_that_differ_in_length_is_what_its_pieces_read(blocks, width):
+    pieces = Pieces((len(blocks),), (width,))
+    access = of_blocks((sum(blocks),), (lengths_of(blocks),))
+    for task in np.ndindex(pieces.shape):
+        each = [set(access.axes[0].numbers(piece)) for piece in pieces.of(task)]
+        assert set(pieces.of_tasks(access).axes[0].numbers(task)) == set().union(*each)
 
 
 @pytest.mark.parametrize("requests", [1, 4])
