@@ -103,6 +103,8 @@ def raise_named(
         arguments = _shown_arguments(function, args, keywords)
     except TypeError:
         raise error  # noqa: B904 - Python has said which argument the function does not take
+    if str(error).startswith(f"{called}("):
+        raise error  # It names the call already.
     shown = f"{called}({', '.join(arguments)})"
     if isinstance(error, AxisError) and error.ndim is not None:
         error.__init__(error.axis, error.ndim, shown)  # type: ignore[misc]  # the only way to NumPy's prefix

@@ -152,7 +152,7 @@ async def test_an_engine_whose_backend_broke_is_replaced_and_closed(made):
     assert (await ax.execute(plan, executor=executor)).value == [1]
     assert len(shared()) == 1
     assert broken not in shared()
-    assert broken._life is None
+    assert not broken.is_open
 
 
 @pytest.mark.parametrize("options", [3, [1], "x"])
@@ -189,7 +189,7 @@ async def test_what_runs_the_engine_keeps_nothing_of_the_first_call():
 
     await asyncio.create_task(first())
     (engine,) = shared()
-    assert engine._life.get_context().get(request) is None
+    assert engine._life._task.get_context().get(request) is None
 
 
 def threads():

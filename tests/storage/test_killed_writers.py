@@ -76,7 +76,7 @@ def test_what_is_left_of_unfinished_chunks_is_found_and_removed(tmp_path):
     write(ref, (slice(0, 4),), np.ones(4))
     # As zarr's own store leaves them.
     (tmp_path / "x/c/0.0123456789abcdef.partial").write_bytes(b"half")
-    (tmp_path / "x" / PARTIAL).mkdir()
+    (tmp_path / "x" / PARTIAL).mkdir(exist_ok=True)
     (tmp_path / "x" / PARTIAL / "half").write_bytes(b"half")
     assert blocks_present(TaskOutput(array=ref, block=(2,))).tolist() == [True, True]
     sweep_partial(ref)
