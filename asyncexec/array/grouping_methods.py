@@ -248,8 +248,13 @@ def _in_bins(task: _Task, bins: Bins) -> Labelled:
 
 
 def _cheapest(task: _Task, found: Occurrences, best: Arrangement) -> str:
-    """Return the method by which the fewest bytes are read and written, not counting one read of the array."""
-    costs = {"cohorts": _cost(task, found, best)}
+    """Return the method by which the fewest bytes are read and written, not counting one read of the array.
+
+    Of the methods that fit in memory; where none does, the one that takes the axes that stay in smaller chunks.
+    """
+    costs = {}
+    if _fits(task, best.size):
+        costs["cohorts"] = _cost(task, found, best)
     chunks = len(found.table)
     if task.holds_all:
         costs["map-reduce"] = 2.0 * chunks * task.groups * task.each
@@ -261,7 +266,12 @@ def _cheapest(task: _Task, found: Occurrences, best: Arrangement) -> str:
             # Bins are about as long as chunks: each group is read from the chunks that it occurs in.
             packed = max(1, chunk * len(found.members) // max(1, int(found.members.sum())))
             costs["blockwise"] = _beyond_once(found, packed) * chunk * itemsize
-    return min(costs, key=costs.__getitem__)
+    return min(costs, key=costs.__getitem__, default="map-reduce")
+
+
+def _fits(task: _Task, size: int) -> bool:
+    """Return whether a task holds two partial results with ``size`` groups."""
+    return 2 * task.kept * size * task.each <= task.limit
 
 
 def _beyond_once(found: Occurrences, packed: int) -> float:
@@ -272,7 +282,7 @@ def _beyond_once(found: Occurrences, packed: int) -> float:
 
 def _best_cohorts(task: _Task, found: Occurrences) -> Arrangement:
     """Return the cohorts that move the fewest bytes."""
-    sizes = [size for size in _sizes(found) if 2 * task.kept * size * task.each <= task.limit]
+    sizes = [size for size in _sizes(found) if _fits(task, size)]
     tried = arrangements(found, sizes or [min(found.most, found.groups)])
     return min(tried, key=lambda each: _cost(task, found, each))
 

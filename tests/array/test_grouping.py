@@ -12,6 +12,7 @@ from asyncexec.array.cohorts import bins_of, cohorts_of, merge_widths, occurrenc
 from asyncexec.array.grouped_functions import GROUPED_FUNCTIONS
 from asyncexec.array.grouped_reducers import GroupedAccumulate
 from asyncexec.array.label_codes import coder_of
+from asyncexec.array.spec import Spec
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
@@ -321,6 +322,16 @@ def test_few_groups_in_every_chunk_go_by_map_and_reduce(monkeypatch):
     x = xp.ones((10_000, 10), chunks=(1000, 10))
     taken, _ = chosen(monkeypatch, x, np.arange(10_000) % 4, "sum", axis=0)
     assert taken == ["_map_reduce"]
+
+
+@pytest.mark.parametrize("allowed_mem", ["260MB", "350MB", "800MB", "2GB"])
+@pytest.mark.parametrize("labels", [np.arange(480) % 12, np.arange(480) // 40])
+def test_without_a_method_one_is_chosen_that_fits_in_memory(allowed_mem, labels):
+    x = xp.zeros(
+        (480, 720, 720), dtype=np.float32, chunks=(12, 720, 720), spec=Spec(allowed_mem=allowed_mem)
+    )
+    found, _ = xp.groupby_reduce(x, labels, func="mean", axis=0, expected_groups=range(12))
+    assert found.to_plan().stages
 
 
 @given(st.lists(st.integers(-1, 8), min_size=1, max_size=60), st.integers(1, 20))
