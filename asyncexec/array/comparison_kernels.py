@@ -5,21 +5,19 @@ NumPy's functions make arrays of floats and of booleans on the way; of a slab th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SLAB = 1 << 16
-"""The number of elements that are looked at together."""
+from asyncexec.array.slab_lengths import slabs_of
 
 
 def close(first: NDArray[Any], second: NDArray[Any], **keywords: Any) -> NDArray[np.bool_]:
     """Return whether elements are close; ``keywords`` are NumPy's."""
     pair = np.broadcast_arrays(first, second)
     found = np.empty(pair[0].shape, np.bool_)
-    for slab in _slabs(found.shape):
+    for slab in slabs_of(found.shape):
         found[slab] = np.isclose(pair[0][slab], pair[1][slab], **keywords)
     return found
 
@@ -32,17 +30,6 @@ def same(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
 def numbers_for_nan(block: NDArray[Any], **keywords: Any) -> NDArray[Any]:
     """Return ``block`` with NaN and infinities replaced; ``keywords`` are NumPy's."""
     found = np.empty_like(block)
-    for slab in _slabs(found.shape):
+    for slab in slabs_of(found.shape):
         found[slab] = np.nan_to_num(block[slab], **keywords)
     return found
-
-
-def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Iterate over slices that cover a block, along its longest axis."""
-    if not shape:
-        yield ()
-        return
-    axis = max(range(len(shape)), key=shape.__getitem__)
-    width = max(1, _SLAB * shape[axis] // max(int(np.prod(shape)), 1))
-    for start in range(0, shape[axis], width):
-        yield (slice(None),) * axis + (slice(start, start + width),)

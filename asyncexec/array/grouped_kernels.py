@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from asyncexec.array.grouped_elements import Coder, grouped_elements
 from asyncexec.array.grouped_reducers import GroupedReducer, merging_ufuncs
 from asyncexec.array.reducers import MERGING_COPIES, merged_pair
+from asyncexec.array.slab_lengths import slabs_of
 
 type Part = NDArray[Any]
 
@@ -151,6 +152,14 @@ class SettleGroups:
     dtype: np.dtype[Any]
 
     def __call__(self, block: Part, members: Part) -> Part:
+        # Slab by slab: quotients are wider than results, and are made beside them.
+        pair = np.broadcast_arrays(block, members)
+        found = np.empty(pair[0].shape, self.dtype)
+        for slab in slabs_of(found.shape):
+            found[slab] = self._settled(pair[0][slab], pair[1][slab])
+        return found
+
+    def _settled(self, block: Part, members: Part) -> Part:
         found = np.divide(block, members) if self.divides else block
         return np.where(members == 0, self.fill, found).astype(self.dtype, copy=False)
 

@@ -23,6 +23,22 @@ def slabs(length: int, width: int) -> Iterator[slice]:
     yield slice(last, length)
 
 
+def slabs_of(shape: Shape, *, elements: int = 1 << 16) -> Iterator[tuple[slice, ...]]:
+    """Iterate over slices that cover a block along its longest axis, each of about as many ``elements``.
+
+    >>> from asyncexec.array.slab_lengths import slabs_of
+    >>> list(slabs_of((4, 3), elements=6))
+    [(slice(0, 2, None),), (slice(2, 4, None),)]
+    """
+    if not shape:
+        yield ()
+        return
+    axis = max(range(len(shape)), key=shape.__getitem__)
+    width = max(1, elements * shape[axis] // max(math.prod(shape), 1))
+    for start in range(0, shape[axis], width):
+        yield (slice(None),) * axis + (slice(start, start + width),)
+
+
 def kept_axes(
     shape: Shape, reduced: Collection[int], itemsize: int, most_bytes: int
 ) -> Iterator[tuple[int, int]]:
