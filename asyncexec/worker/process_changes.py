@@ -1,5 +1,7 @@
 """The changes that a task makes to its process, put back after it: directory, environment, signals, timers, umask.
 
+And, in a worker process, its standard input and outputs, which the next task uses.
+
 And what it sets of the interpreter: trace and profile functions, recursion limit, garbage collector, fault handlers.
 
 Comparing all of that after every task would cost as much as a short task takes. So the functions of ``os``, ``signal``,
@@ -24,6 +26,8 @@ from typing import Any
 
 from asyncexec.worker.task_context import CURRENT
 
+_STANDARD = (0, 1, 2)
+"""Standard input, output and error."""
 _IMPORTING = "<frozen importlib._bootstrap>"
 
 
@@ -48,6 +52,8 @@ class ProcessChanges:
         """Write down all changes from now on, for the life of this process, in which nothing but tasks runs."""
         self._owned = True
         self._replace_functions()
+        for end in (os.close, os.dup2):
+            _replace(os, end, self._before_descriptor)
 
     @contextmanager
     def among_others(self) -> Generator[None]:
@@ -146,6 +152,18 @@ class ProcessChanges:
         before = faulthandler.is_enabled()
         self._note("fault handler", faulthandler.enable if before else faulthandler.disable)
 
+    def _before_descriptor(self, descriptor: int, other: int | None = None, *_: Any) -> None:
+        number = descriptor if other is None else other
+        what = ("descriptor", number)
+        # What begins a worker process sets these itself.
+        if number not in _STANDARD or what in self.made or CURRENT.get() is None:
+            return
+        with suppress(OSError):
+            kept = os.dup(number)
+            self._note(what, lambda: _set_descriptor(number, kept))
+            if what not in self.made:
+                os.close(kept)
+
     def _replace_umask(self) -> None:
         original = os.umask
 
@@ -187,6 +205,11 @@ def _set_variable(key: bytes, value: bytes | None) -> None:
         os.environb.pop(key, None)
     else:
         os.environb[key] = value
+
+
+def _set_descriptor(number: int, kept: int) -> None:
+    os.dup2(kept, number)
+    os.close(kept)
 
 
 def _stop_timers() -> None:

@@ -63,6 +63,25 @@ async def test_a_task_finds_the_process_as_it_was_before_the_others() -> None:
     assert last == first
 
 
+def close_standard(item: int) -> None:
+    if item % 2:
+        os.dup2(os.open(os.devnull, os.O_RDWR), item % 3)
+    else:
+        os.close(item % 3)
+
+
+def standard(_: object) -> list[tuple[int, int]]:
+    return [(found.st_dev, found.st_ino) for found in map(os.fstat, range(3))]
+
+
+async def test_a_task_finds_standard_input_and_outputs_as_they_were_before_the_others() -> None:
+    async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
+        (first,) = (await engine.execute(ax.Plan.map(standard, [0]))).value
+        await engine.execute(ax.Plan.map(close_standard, range(6)))
+        (last,) = (await engine.execute(ax.Plan.map(standard, [0]))).value
+    assert last == first
+
+
 async def test_what_an_initializer_and_an_import_set_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
