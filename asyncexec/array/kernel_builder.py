@@ -83,16 +83,16 @@ class KernelBuilder:
             held += step.held_bytes
             peak = max(peak, held + node.working_bytes(access))
             owners = [slot - self.inputs for slot in ends.get(number, ())]
-            held -= sum(self.steps[owner].held_bytes for owner in owners if owner >= 0)
+            held -= sum([self.steps[owner].held_bytes for owner in owners if owner >= 0])
         after = 0 if self.after is None else self.after.temporary_bytes()
-        return max(peak, after) + sum(node.merging_bytes for node in self.streamed)
+        return max(peak, after) + sum([node.merging_bytes for node in self.streamed])
 
     def _owner_ends(self) -> dict[int, int]:
         """Return by which step the memory of each slot is needed last, also through views of it."""
         owners: dict[int, frozenset[int]] = {s: frozenset((s,)) for s in range(self.inputs)}
         ends: dict[int, int] = {}
         for number, step in enumerate(self.steps):
-            used = frozenset[int]().union(*(owners[slot] for slot in step.arguments))
+            used = frozenset[int]().union(*[owners[slot] for slot in step.arguments])
             slot = self.inputs + number
             owners[slot] = used if step.value[0].aliases else frozenset((slot,))
             ends[slot] = number

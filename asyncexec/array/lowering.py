@@ -235,7 +235,7 @@ class _Lowering:
             # Several outputs of a stage may be read alike.
             inputs=tuple(dict.fromkeys(reads)),
             # What is written into a session is a value: the fork that a task has written into.
-            outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
+            outputs=() if in_session else tuple([self.outputs[root] for root in found.roots]),
             operation=operation,
             notes=(
                 *_notes(found, operation, self.spec),
@@ -244,9 +244,9 @@ class _Lowering:
             ),
             memory=memory,
             identity=SourceIdentity(
-                tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
+                tuple([(n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)]),
                 self.found,
-                tuple(self.planned[r].description for r in found.roots if r in self.planned),
+                tuple([self.planned[r].description for r in found.roots if r in self.planned]),
             ),
         )
         self.stages.append(stage)

@@ -156,7 +156,7 @@ class Elementwise:
     aliases: bool = field(default=False, init=False)
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
-        return tuple(broadcast_access(out, node.shape, self.shape) for node in self.inputs)
+        return tuple([broadcast_access(out, node.shape, self.shape) for node in self.inputs])
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
@@ -172,11 +172,11 @@ class Elementwise:
 def broadcast_access(out: AccessMap, shape: Shape, onto: Shape) -> AccessMap:
     """Return what is needed of an array of ``shape`` that is broadcast onto ``onto``, of which ``out`` is needed."""
     lead = len(onto) - len(shape)
-    axes = tuple(
+    axes = [
         AxisAccess.constant(0, 1) if n == 1 != onto[lead + axis] else out.axes[lead + axis]
         for axis, n in enumerate(shape)
-    )
-    return AccessMap(axes, out.guards)
+    ]
+    return AccessMap(tuple(axes), out.guards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

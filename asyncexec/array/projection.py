@@ -99,7 +99,8 @@ class TaskMemoryLimit:
         """
         made = group.after or group
         found = [self._written_of(made, root) for root in group.roots]
-        return sum(f[0] for f in found), max(f[1] for f in found), max(f[2] for f in found)
+        results, copies, edges = zip(*found, strict=True)
+        return sum(results), max(copies), max(edges)
 
     def _written_of(self, group: FusionGroup, root: Node) -> tuple[int, int, int]:
         written, itemsize = block_of(root), root.dtype.itemsize

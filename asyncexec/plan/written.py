@@ -42,13 +42,13 @@ type Conflict = tuple[Index, Index, Index]
 
 def grid_of(written: WrittenArray) -> Shape:
     """Return the number of blocks along each axis."""
-    return tuple(count_blocks(n, b) for n, b in zip(written.shape, written.block, strict=True))
+    return tuple([count_blocks(n, b) for n, b in zip(written.shape, written.block, strict=True)])
 
 
 def block_numbers(written: WrittenArray) -> tuple[AxisAccess, ...] | None:
     """Return the number of the block that each task writes, along each axis; None where it is not one whole block."""
     if written.access is None:
-        return tuple(AxisAccess(p, 1, 0, n) for p, n in enumerate(grid_of(written)))
+        return tuple([AxisAccess(p, 1, 0, n) for p, n in enumerate(grid_of(written))])
     if written.access.guards or len(written.access.axes) != len(written.shape):
         return None
     numbers: list[AxisAccess] = []

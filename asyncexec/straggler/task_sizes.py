@@ -139,7 +139,7 @@ def sizes_of(io: object, shape: Shape) -> TaskSizes | None:
 def _probes(shape: Shape) -> Iterator[Index]:
     """Yield tasks among which some differ, if any do: both ends, the middle, and the far end of each axis."""
     yield (0,) * len(shape)
-    yield tuple(n // 2 for n in shape)
-    yield tuple(n - 1 for n in shape)
+    yield tuple([n // 2 for n in shape])
+    yield tuple([n - 1 for n in shape])
     for axis, n in enumerate(shape):
-        yield tuple(n - 1 if a == axis else 0 for a in range(len(shape)))
+        yield tuple([n - 1 if a == axis else 0 for a in range(len(shape))])
