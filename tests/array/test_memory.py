@@ -271,8 +271,11 @@ async def measured(cases, operands, tmp_path):
 
 
 def is_far_off(stage):
-    """Whether more than twice the data was projected that was held; of a few MB, it is no matter."""
-    return stage.projected_bytes - RESERVED > 2 * (stage.peak_bytes - IDLE) + 20_000_000
+    """Whether more than twice the data was projected that was held; of a few MB, it is no matter.
+
+    What an idle process holds varies by some MB, which count twice.
+    """
+    return stage.projected_bytes - RESERVED > 2 * (stage.peak_bytes - IDLE) + 30_000_000
 
 
 @pytest.fixture
