@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,10 @@ class Diagonal:
     def __call__(self, positions: Positions) -> NDArray[Any]:
         rows, columns = positions
         return np.equal.outer(rows + self.k, columns).astype(self.dtype)
+
+    def working_bytes(self, lengths: tuple[int, ...]) -> int:
+        """Return the bytes of temporaries for a block of these lengths: truth values, and numbers along each axis."""
+        return math.prod(lengths) + 2 * 8 * sum(lengths)
 
 
 @dataclass(frozen=True, slots=True)

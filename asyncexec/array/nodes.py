@@ -133,6 +133,9 @@ class Creation:
         return Generate(self.make, out)
 
     def working_bytes(self, out: AccessMap) -> int:
+        measure = getattr(self.make, "working_bytes", None)
+        if measure is not None:
+            return int(measure(out.most))
         # Element numbers are int64, and what is made of them may be float64 before it is cast.
         return 0 if self.aliases else 2 * 8 * elements(out)
 

@@ -102,8 +102,8 @@ def _variance_where(array: Any, taken: Any, axis: Any, ddof: Any, *, keepdims: b
 def _cov(  # noqa: PLR0917 - NumPy's
     m: Any,
     y: Any = None,
-    rowvar: Any = True,  # noqa: FBT002
-    bias: Any = False,  # noqa: FBT002
+    rowvar: Any = True,  # noqa: FBT002 - as NumPy has it
+    bias: Any = False,  # noqa: FBT002 - as NumPy has it
     ddof: Any = None,
     fweights: Any = None,
     aweights: Any = None,
