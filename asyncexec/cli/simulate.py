@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_object, load_plan
@@ -19,46 +17,19 @@ from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.explained import print_explanation
 from asyncexec.cli.simulating.report import print_result
 from asyncexec.config.assignments import assign_setting
+from asyncexec.config.fields import Option, described_fields
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
-from asyncexec.simulation.explanation import explain_task
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.explanation import TaskExplanation, explain_task
+from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.recorded import read_run
-from asyncexec.simulation.scenario import Scenario
+from asyncexec.simulation.scenario import PlanSection, RunsSection, Scenario
 
-# The keys of a file that options stand for.
-_KEYS = {
-    "PLAN": "plan.path",
-    "--history": "plan.history",
-    "--stages": "plan.stages",
-    "--tasks": "plan.tasks",
-    "--relation": "plan.relation",
-    "--durations": "plan.durations",
-    "--workers": "cluster.workers",
-    "--price": "cluster.price_per_hour",
-    "--slow": "noise.slow_share",
-    "--noise": "noise.function",
-    "--rule": "runs.rules",
-    "--seeds": "runs.seeds",
-    "--seed": "runs.seed",
-}
+_KINDS = {"plan": PlanSection, "cluster": Cluster, "noise": Noise, "runs": RunsSection}
 _PATH_HELP = (
     "A plan, workflow or array: [bold]package.module:name[/bold], file.py:name or flow.yaml; needs "
     "--allow-import. Or the folder of a recorded run, as --history."
-)
-_DURATIONS_HELP = (
-    "Durations of tasks (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; NAME=HOW for one stage. "
-    "May be given several times."
-)
-_RELATION_HELP = (
-    "What tasks read of the stage before (one-to-one): all, reduce:WIDTH or window:REACH."
-)
-_NOISE_HELP = (
-    "A function that says how long each attempt takes: [bold]package.module:name[/bold] or file.py:name; needs "
-    "--allow-import."
-)
-_RULE_HELP = (
-    "A straggler rule (off and two_phase): off, cubed, spark, late, two_phase, or all. May be given several times; "
-    "the others are compared to the first."
 )
 _EXPLAIN_HELP = (
     "With a history: why this task (STAGE:INDEX) got a backup or none; the run is replayed."
@@ -66,6 +37,15 @@ _EXPLAIN_HELP = (
 _SET_HELP = (
     "A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times."
 )
+_IMPORTED = ": [bold]package.module:name[/bold] or file.py:name; needs --allow-import."
+
+_KEYS = {"PLAN": "plan.path"}
+"""The keys of a file that options stand for."""
+
+
+@cache
+def _settings(section: str) -> Mapping[str, Option]:
+    return {setting.name: setting for setting in described_fields(_KINDS[section])}
 
 
 def _option(panel: str, names: str, text: str, **more: Any) -> Any:
@@ -76,9 +56,18 @@ def _option(panel: str, names: str, text: str, **more: Any) -> Any:
     return typer.Option(*flags, metavar=last, help=text, rich_help_panel=panel, show_default=False)
 
 
-_plan = partial(_option, "The plan")
-_case = partial(_option, "Workers, noise, scheduler")
-_output = partial(_option, "What comes out")
+def _key(panel: str, names: str, key: str, more: str = "") -> Any:
+    """Return an option that stands for a key of a file; its help is what is written at the field."""
+    section, _, name = key.partition(".")
+    setting = _settings(section)[name]
+    _KEYS[names.split(maxsplit=1)[0]] = key
+    number = f" ({setting.default})" if str(setting.default).isdigit() else ""
+    return _option(panel, names, setting.meaning.rstrip(".") + (more or number + "."))
+
+
+_plan, _importing = partial(_key, "The plan"), partial(_option, "The plan")
+_case, _file = (partial(make, "Workers, noise, scheduler") for make in (_key, _option))
+_seeds, _output = partial(_key, "What comes out"), partial(_option, "What comes out")
 
 _Text = str | None
 _Number = int | None
@@ -88,22 +77,22 @@ def simulate(
     context: typer.Context,
     plan: Annotated[_Text, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)] = None,
     *,
-    allow_import: Annotated[bool, _plan("--allow-import", "Import (and so run) modules of PLAN and --noise.")] = False,
-    history: Annotated[_Text, _plan("--history RUN", "A run recorded by ax.History: plan, durations.")] = None,
-    stages: Annotated[_Number, _plan("--stages N", "Number of stages (1); each reads the one before.")] = None,
-    tasks: Annotated[_Number, _plan("--tasks N", "Number of tasks of the first stage (1000).")] = None,
-    relation: Annotated[_Text, _plan("--relation HOW", _RELATION_HELP)] = None,
-    durations: Annotated[list[str] | None, _plan("--durations -d HOW", _DURATIONS_HELP)] = None,
-    workers: Annotated[_Number, _case("--workers -w N", "Number of workers (100), of one attempt each.")] = None,
-    price: Annotated[float | None, _case("--price PRICE", "Price of an hour of a worker.")] = None,
-    slow: Annotated[float | None, _case("--slow SHARE", "Share of attempts that are slow.")] = None,
-    noise: Annotated[_Text, _case("--noise FUNCTION", _NOISE_HELP)] = None,
-    rule: Annotated[list[str] | None, _case("--rule -r NAME", _RULE_HELP)] = None,
-    config: Annotated[Path | None, _case("--config -c FILE", "A TOML file with all settings.")] = None,
-    settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
+    allow_import: Annotated[bool, _importing("--allow-import", "Import (so run) modules of PLAN and --noise.")] = False,
+    history: Annotated[_Text, _plan("--history RUN", "plan.history")] = None,
+    stages: Annotated[_Number, _plan("--stages N", "plan.stages")] = None,
+    tasks: Annotated[_Number, _plan("--tasks N", "plan.tasks")] = None,
+    relation: Annotated[_Text, _plan("--relation HOW", "plan.relation")] = None,
+    durations: Annotated[list[str] | None, _plan("--durations -d HOW", "plan.durations")] = None,
+    workers: Annotated[_Number, _case("--workers -w N", "cluster.workers")] = None,
+    price: Annotated[float | None, _case("--price PRICE", "cluster.price_per_hour")] = None,
+    slow: Annotated[float | None, _case("--slow SHARE", "noise.slow_share")] = None,
+    noise: Annotated[_Text, _case("--noise FUNCTION", "noise.function", _IMPORTED)] = None,
+    rule: Annotated[list[str] | None, _case("--rule -r NAME", "runs.rules")] = None,
+    config: Annotated[Path | None, _file("--config -c FILE", "A TOML file with all settings.")] = None,
+    settings: Annotated[list[str] | None, _file("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
     explain: Annotated[_Text, _output("--explain TASK", _EXPLAIN_HELP)] = None,
-    seeds: Annotated[_Number, _output("--seeds N", "Number of seeds (3); all is simulated with each.")] = None,
-    seed: Annotated[_Number, _output("--seed N", "The first seed (0); the same seed gives the same result.")] = None,
+    seeds: Annotated[_Number, _seeds("--seeds N", "runs.seeds")] = None,
+    seed: Annotated[_Number, _seeds("--seed N", "runs.seed")] = None,
     as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.", callback=note_json)] = False,
     quiet: Annotated[bool, _output("--quiet -q", "Show no progress.")] = False,
     traceback: Annotated[bool, _output("--traceback", "Show Python's traceback with an error.")] = False,
@@ -125,38 +114,32 @@ def simulate(
               seeds, seed)  # fmt: skip
     options = zip(_KEYS, values, strict=True)
     given = {option: value for option, value in options if value is not None and value != []}
-    if explain is not None:
-        _explain(explain, given, beside=bool(config or settings or allow_import), as_json=as_json)
-        return
     with _options_named(given):
-        scenario = Scenario.of(_tables(config, settings or (), given))
-        if allow_import and not scenario.imports:
+        if explain is not None:
+            more = bool(config or settings or allow_import)
+            print_explanation(_explained(explain, given, more=more), as_json=as_json)
+            return
+        tables = _tables(config, settings or (), given)
+        imports = (tables.get("plan", {}).get("path"), tables.get("noise", {}).get("function"))
+        if allow_import and not any(imports):
             raise OptionError(
                 "--allow-import says nothing without a PLAN or a noise.function: give one"
             )
         load = partial(load_plan, inputs={}) if allow_import else None
-        find = load_object if allow_import else None
+        scenario = Scenario.of(tables, load=load, find=load_object if allow_import else None)
         with simulation_bar(scenario.count, quiet=quiet) as on_run:
-            result = scenario.run(load=load, find=find, on_run=on_run)
-    if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=2))
-    else:
-        print_result(Console(highlight=False), result)
+            result = scenario.run(on_run)
+    print_result(result, as_json=as_json)
 
 
-def _explain(task: str, given: Mapping[str, Any], *, beside: bool, as_json: bool) -> None:
-    """Print why a task of a recorded run got a backup or none."""
-    rules = given.get("--rule", [])
-    history = given.get("--history")
-    if history is None or beside or len(rules) > 1 or given.keys() - {"--history", "--rule"}:
+def _explained(task: str, given: Mapping[str, Any], *, more: bool) -> TaskExplanation:
+    """Return why a task of a recorded run got a backup or none."""
+    history, rules = given.get("--history"), given.get("--rule", [])
+    if history is None or more or len(rules) > 1 or given.keys() - {"--history", "--rule"}:
         raise OptionError(
             "--explain takes a history (asyncexec simulate RUN --explain STAGE:INDEX), at most one --rule, and --json"
         )
-    explained = explain_task(read_run(Path(history)), task, rule=rules[0] if rules else None)
-    if as_json:
-        typer.echo(json.dumps(explained.as_json(), indent=2))
-    else:
-        print_explanation(Console(highlight=False), explained)
+    return explain_task(read_run(Path(history)), task, rule=rules[0] if rules else None)
 
 
 def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, Any]) -> Tables:

@@ -19,8 +19,7 @@ from asyncexec.simulation.durations import (
     Pareto,
 )
 from asyncexec.simulation.figures import Bar, Simulated
-from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.noise_function import NoiseFunction, SimulatedAttempt
+from asyncexec.simulation.noise import Noise, NoiseFunction, SimulatedAttempt
 from asyncexec.simulation.simulate import simulate
 
 __all__ = [

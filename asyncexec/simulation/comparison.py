@@ -24,6 +24,17 @@ type OnRun = Callable[[Variant, int, Callable[[], float]], object]
 MACHINE_FIGURES = ("seconds", "events_per_second")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Variant:
+    """A policy of the scheduler: a straggler rule by its name, and whether stages wait for each other."""
+
+    rule: str
+    barriers: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.rule}, {'barriers' if self.barriers else 'pipelined'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A plan, workers and noise; the attributes are parameters of :func:`simulate`."""
@@ -46,17 +57,6 @@ class Case:
         given: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         given |= {"straggler": variant.rule, "barriers": variant.barriers, "seed": seed}
         return simulate(**given, **options)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Variant:
-    """A policy of the scheduler: a straggler rule by its name, and whether stages wait for each other."""
-
-    rule: str
-    barriers: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.rule}, {'barriers' if self.barriers else 'pipelined'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +110,25 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types; figures that depend on this machine are under ``machine``."""
         case, plan = self.case, self.case.sized
-        stages = [attributes(stage, "name", "tasks") for stage in plan.stages]
+        by_stage = isinstance(case.noise, Mapping)
         return {
-            "plan": attributes(plan, "name", "tasks") | {"stages": stages},
+            "plan": attributes(plan, "name", "tasks")
+            | {"stages": [attributes(stage, "name", "tasks") for stage in plan.stages]},
             **attributes(case, "durations", "retry", "timeout"),
             "cluster": attributes(case.cluster),
-            "noise": {}
-            if isinstance(case.noise, Mapping)
-            else attributes(noise_of("", case.noise)),
+            "noise": {} if by_stage else attributes(noise_of("", case.noise)),
             "seeds": self.seeds,
-            "variants": [
-                {
-                    **attributes(row.variant, "rule", "barriers"),
-                    "makespan_seconds": attributes(row.spread("makespan_seconds")),
-                    "times_as_fast": attributes(self.faster(row)),
-                    "cost": attributes(row.spread("cost")),
-                    "runs": [_run_json(run) for run in row.runs],
-                }
-                for row in self.rows
-            ],
+            "variants": [self._row_json(row) for row in self.rows],
+        }
+
+    def _row_json(self, row: Compared) -> dict[str, Any]:
+        runs = [run.as_json() for run in row.runs]
+        return {
+            **attributes(row.variant, "rule", "barriers"),
+            "makespan_seconds": attributes(row.spread("makespan_seconds")),
+            "times_as_fast": attributes(self.faster(row)),
+            "cost": attributes(row.spread("cost")),
+            "runs": [run | {"machine": {n: run.pop(n) for n in MACHINE_FIGURES}} for run in runs],
         }
 
 
@@ -151,8 +151,3 @@ def compare(
 
     rows = (Compared(v, tuple(run(v, seed) for seed in seeds)) for v in variants)
     return Comparison(case, tuple(rows))
-
-
-def _run_json(run: Simulated) -> dict[str, Any]:
-    found = run.as_json()
-    return found | {"machine": {name: found.pop(name) for name in MACHINE_FIGURES}}

@@ -149,7 +149,11 @@ class Empirical:
     """
 
     def __init__(self, seconds: Sequence[float] | Seconds) -> None:
-        self._seconds = _checked(seconds)
+        self._seconds = np.asarray(seconds, dtype=np.float64)
+        if not self._seconds.size:
+            raise OptionError("simulation: there are no measured durations to draw from")
+        if not self._seconds.min() > 0 or not np.isfinite(self._seconds).all():
+            raise OptionError("simulation: measured durations must be finite and above 0")
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         return random.choice(self._seconds, size=count)
@@ -166,11 +170,6 @@ class ByTask(Empirical):
     >>> plan, grows = ax.Plan.map(abs, range(4)), ByTask([1.0, 2.0, 3.0, 4.0])
     >>> simulate(plan, Cluster(workers=1), durations=grows).makespan_seconds
     10.0
-
-    Raises
-    ------
-    OptionError
-        If there are none, or one is not above 0.
     """
 
     def of(self, first: int, count: int) -> Seconds:
@@ -178,14 +177,15 @@ class ByTask(Empirical):
         return self._seconds[np.arange(first, first + count) % self._seconds.size]
 
 
-def _checked(given: Sequence[float] | Seconds) -> Seconds:
-    """Return durations as an array."""
-    seconds = np.asarray(given, dtype=np.float64)
-    if not seconds.size:
-        raise OptionError("simulation: there are no measured durations to draw from")
-    if not seconds.min() > 0 or not np.isfinite(seconds).all():
-        raise OptionError("simulation: measured durations must be finite and above 0")
-    return seconds
+def durations_of(stage: str, given: AnyDurations) -> Durations:
+    """Return the durations of a stage; raises OptionError if a mapping does not name it, or they are none."""
+    if not isinstance(given, Mapping):
+        return as_distribution(given, "simulation: durations")
+    if stage not in given:
+        raise OptionError(
+            f"simulation: no durations for stage {stage!r}; there are some for {', '.join(given)}"
+        )
+    return durations_of(stage, given[stage])
 
 
 def as_distribution(value: object, where: str) -> Durations:
@@ -196,9 +196,11 @@ def as_distribution(value: object, where: str) -> Durations:
     OptionError
         If it is none.
     """
+    if isinstance(value, str):
+        return parse_durations(value)
     number = as_real_number(value)
-    if isinstance(value, str) or number is not None:
-        return parse_durations(str(value if number is None else number))
+    if number is not None:
+        return Constant(float(number))
     if not isinstance(value, Durations):
         raise OptionError(
             f"{where} must be a distribution, such as 'lognormal:1,0.6', not {value!r}"
@@ -223,39 +225,11 @@ def parse_durations(text: str) -> Durations:
         return _measured(rest)
     if kind not in _NUMBERED:
         raise OptionError(f"{text!r} is no distribution; write {SPELLINGS}")
-    names = [each.name for each in fields(_NUMBERED[kind])]
-    numbers = _numbers(rest)
-    if len(numbers) != len(names):
-        raise OptionError(
-            f"{text!r} needs {len(names)} number{'s' * (len(names) > 1)} after the colon"
-        )
-    return _NUMBERED[kind](**dict(zip(names, numbers, strict=True)))
-
-
-def durations_given(
-    texts: Iterable[str], names: Sequence[str]
-) -> tuple[Durations | None, dict[str, Durations]]:
-    """Return the durations for all stages, if there are any, and those for one stage (``NAME=...``) each.
-
-    Raises
-    ------
-    OptionError
-        If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
-    """
-    found: dict[str, Durations] = {}
-    for text in texts:
-        # Known names first: the folder of a run, after a colon, may contain a ``=`` as well.
-        name = next((name for name in names if text.startswith(f"{name}=")), "")
-        unknown, equals, _ = text.partition(":")[0].partition("=")
-        if equals and not name:
-            raise OptionError(
-                f"durations are given for {unknown!r}; the stages are {', '.join(names)}"
-            )
-        if name in found:
-            which = f"stage {name!r}" if name else "all stages"
-            raise OptionError(f"durations are given twice for {which}: {text!r}")
-        found[name] = parse_durations(text.removeprefix(f"{name}=") if name else text)
-    return found.pop("", None), found
+    numbers, count = _numbers(rest), len(fields(_NUMBERED[kind]))
+    if len(numbers) != count:
+        raise OptionError(f"{text!r} needs {count} number{'s' * (count > 1)} after the colon")
+    named = zip((each.name for each in fields(_NUMBERED[kind])), numbers, strict=True)
+    return _NUMBERED[kind](**dict(named))
 
 
 _NUMBERED: Mapping[str, type[Constant | Lognormal | Pareto]] = {
@@ -287,3 +261,29 @@ def _share(part: str) -> tuple[float, Durations]:
     if not star or len(numbers) != 1:
         raise OptionError(f"{part!r} has no share: write 0.95*constant:10+0.05*constant:30")
     return numbers[0], parse_durations(spelled)
+
+
+def durations_given(
+    texts: Iterable[str], names: Sequence[str]
+) -> tuple[Durations | None, dict[str, Durations]]:
+    """Return the durations for all stages, if there are any, and those for one stage (``NAME=...``) each.
+
+    Raises
+    ------
+    OptionError
+        If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
+    """
+    found: dict[str, Durations] = {}
+    for text in texts:
+        # Known names first: the folder of a run, after a colon, may contain a ``=`` as well.
+        name = next((name for name in names if text.startswith(f"{name}=")), "")
+        unknown, equals, _ = text.partition(":")[0].partition("=")
+        if equals and not name:
+            raise OptionError(
+                f"durations are given for {unknown!r}; the stages are {', '.join(names)}"
+            )
+        if name in found:
+            which = f"stage {name!r}" if name else "all stages"
+            raise OptionError(f"durations are given twice for {which}: {text!r}")
+        found[name] = parse_durations(text.removeprefix(f"{name}=") if name else text)
+    return found.pop("", None), found

@@ -7,7 +7,7 @@ figures are those of real runs. So the rule, and the detector of slow workers, k
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from asyncexec.events.records import AttemptEnded, BackupStarted
 from asyncexec.plan.box import ravel
 from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.recorded import RecordedRun, RecordedStage
 from asyncexec.simulation.replay import ReplayBackend
 from asyncexec.simulation.simulate import simulate
 from asyncexec.simulation.what_if import as_it_was
@@ -28,12 +29,10 @@ from asyncexec.straggler.decision import BackupVerdict
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
     from asyncexec.scheduler.run import Run
-    from asyncexec.simulation.recorded import RecordedRun, RecordedStage
     from asyncexec.straggler.statistics import DurationStatistics
 
 _QUANTILES = np.linspace(0.0025, 0.9975, 200)
 _SAME_TIME = 1e-6
-_ANSWER = ("ground", "verdict", "attempts", "started")
 _GIVEN = str(BackupVerdict.BACKUP)
 
 
@@ -51,84 +50,91 @@ class RecordedAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
-    """A moment at which the rule decided about the stage while the task ran; times are seconds."""
+    """Moments in a row at which the rule decided alike about the stage while the task ran; times are seconds.
+
+    Attributes
+    ----------
+    at, until : float
+        The first moment and the last, since the run started.
+    checks : int
+        The number of moments; the figures are those of the first.
+    age_seconds : float
+        Time since the newest attempt of the task started.
+    slow_age_seconds : float or None
+        The age beyond which tasks got a backup; None if none did.
+    remaining_seconds : float or None
+        The time that the attempt was expected to take from there, by attempts of the stage that took longer; None if
+        none did.
+    copy_seconds : float or None
+        The time that a backup was expected to take: the mean of the attempts so far.
+    attempts, copies : int
+        The attempts of the task that ran, and how many may run at once.
+    running_backups, backups : int
+        The backups of the stage that ran, and how many may run at once: the budget.
+    ground, verdict : str
+        The ground of the decision about the stage, and the answer for the task.
+    started : bool
+        True if a backup of the task was started.
+    """
 
     at: float
-    """Since the run started."""
-
     until: float
-    """The last moment in a row with the same answer."""
-
-    checks: int
-    """The number of moments from one to the other; the figures are those of the first."""
-
+    checks: int = 1
     age_seconds: float
-    """Since the newest attempt of the task started."""
-
     slow_age_seconds: float | None
-    """The age beyond which tasks got a backup; None if none did."""
-
     remaining_seconds: float | None
-    """The time that the attempt was expected to take from there, by attempts of the stage that took longer; None if
-    none did."""
-
     copy_seconds: float | None
-    """The time that a backup was expected to take: the mean of the attempts so far."""
-
     attempts: int
-    """The attempts of the task that ran,"""
-
     copies: int
-    """and how many may run at once."""
-
     running_backups: int
-    """The backups of the stage that ran,"""
-
     backups: int
-    """and how many may run at once: the budget."""
-
     ground: str
     verdict: str
-    started: bool
-    """True if a backup of the task was started at this moment."""
+    started: bool = False
+
+    @property
+    def answer(self) -> tuple[str, str, int, bool]:
+        """The part that is alike at all of the moments."""
+        return self.ground, self.verdict, self.attempts, self.started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowWorker:
-    """A worker that was found slow."""
+    """A worker that was found slow in the replay.
+
+    Attributes
+    ----------
+    worker : str
+    ratio : float
+        Its durations as a multiple of those of others, at most.
+    found : float
+        The time when it was found, in seconds since the run started.
+    rested : tuple of float
+        The times at which it was left idle; none where others would not have ended its tasks sooner.
+    """
 
     worker: str
-
     ratio: float
-    """Its durations as a multiple of those of others, at most."""
-
     found: float
-    """The time when it was found, in seconds since the run started,"""
-
     rested: tuple[float, ...]
-    """and those at which it was left idle; none where others would not have ended its tasks sooner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskExplanation:
-    """The answers of a rule about one task of a recorded run."""
+    """The answers of a rule about one task of a recorded run, and the slow workers, whatever ran on them."""
 
     stage: str
     task: int
     rule: str
     recorded: tuple[RecordedAttempt, ...]
     considered: tuple[Considered, ...]
-
     slow_workers: tuple[SlowWorker, ...] = ()
-    """The workers that were found slow in the replay, whatever ran on them."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
-        return {
-            **attributes(self, "stage", "task", "rule"),
-            "recorded": [attributes(each) for each in self.recorded],
-            "considered": [attributes(each) for each in self.considered],
-            "slow_workers": [attributes(each) for each in self.slow_workers],
+        lists = ("recorded", "considered", "slow_workers")
+        return attributes(self, "stage", "task", "rule") | {
+            name: [attributes(each) for each in getattr(self, name)] for name in lists
         }
 
 
@@ -150,19 +156,20 @@ def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> Tas
         If there is no such task, or nothing of its stage was measured.
     """
     stage, index = _found(run, task)
-    variant = as_it_was(run)
+    if unmeasured := [each.name for each in run.stages if each.tasks and not each.measured]:
+        raise OptionError(
+            f"the history holds no attempt of stage {unmeasured[0]!r} that succeeded, so it cannot be replayed: take "
+            f"the history of a run that got further"
+        )
+    variant, figures = as_it_was(run), run.figures
     probe = _Probe(stage.name, index)
-    chosen = rule or variant.rule
-    figures = run.figures
-    for each in run.stages:
-        _check_measured(each)
     simulate(
         run.to_plan(),
         Cluster(
             workers=run.slots, kills=figures.kills, avoids=figures.avoids, metered=figures.metered
         ),
         backend=partial(ReplayBackend, run=run, on_avoid=probe.avoid),
-        straggler=chosen,
+        straggler=rule or variant.rule,
         barriers=variant.barriers,
         retry=run.retry,
         observers=[probe],
@@ -171,10 +178,18 @@ def explain_task(run: RecordedRun, task: str, *, rule: str | None = None) -> Tas
     return TaskExplanation(
         stage=stage.name,
         task=index,
-        rule=chosen,
+        rule=rule or variant.rule,
         recorded=_recorded(stage, index),
-        considered=tuple(probe.considered()),
-        slow_workers=probe.slow_workers(),
+        considered=probe.considered(),
+        slow_workers=tuple(
+            SlowWorker(
+                worker=worker,
+                ratio=probe.ratios[worker],
+                found=at,
+                rested=tuple(probe.rests.get(worker, ())),
+            )
+            for worker, at in probe.slow_since.items()
+        ),
     )
 
 
@@ -193,11 +208,11 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
         )
     stage = stages[name]
     axes = tuple(int(n) if n.strip().isdigit() else -1 for n in place.split(","))
-    inside = len(axes) == len(stage.shape) and all(
-        0 <= n < length for n, length in zip(axes, stage.shape, strict=True)
-    )
-    if inside:
-        return stage, ravel(axes, stage.shape)
+    lengths = stage.shape if len(axes) == len(stage.shape) else (stage.tasks,)
+    if len(axes) == len(lengths) and all(
+        0 <= n < most for n, most in zip(axes, lengths, strict=True)
+    ):
+        return stage, ravel(axes, lengths)
     if len(axes) == 1 and 0 <= axes[0] < stage.tasks:
         return stage, axes[0]
     last = max(0, stage.tasks - 1)
@@ -206,14 +221,6 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
         f"--explain {task}: stage {name!r} (shape {stage.shape}) has tasks 0 to {last:,}, not {place!r}: did you "
         f"mean '{name}:{close}'?"
     )
-
-
-def _check_measured(stage: RecordedStage) -> None:
-    if stage.tasks and not stage.measured:
-        raise OptionError(
-            f"the history holds no attempt of stage {stage.name!r} that succeeded, so it cannot be replayed: take the "
-            f"history of a run that got further"
-        )
 
 
 def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
@@ -240,8 +247,8 @@ class _Probe:
     checks: list[Considered] = field(default_factory=list[Considered])
     sent: list[float] = field(default_factory=list[float])
     running_backups: int = 0
-    ratios: dict[str, float] = field(default_factory=dict[str, float])
-    found: dict[str, float] = field(default_factory=dict[str, float])
+    ratios: Mapping[str, float] = field(default_factory=dict[str, float])
+    slow_since: dict[str, float] = field(default_factory=dict[str, float])
     rests: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     _resting: frozenset[str] = frozenset()
     _checked_at: float = -math.inf
@@ -250,17 +257,6 @@ class _Probe:
         for worker in workers - self._resting:
             self.rests.setdefault(worker, []).append(now)
         self._resting = workers
-
-    def slow_workers(self) -> tuple[SlowWorker, ...]:
-        return tuple(
-            SlowWorker(
-                worker=worker,
-                ratio=self.ratios[worker],
-                found=at,
-                rested=tuple(self.rests.get(worker, ())),
-            )
-            for worker, at in self.found.items()
-        )
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         for event in events:
@@ -273,8 +269,8 @@ class _Probe:
 
     def look(self, run: Run, now: float) -> None:
         self.ratios = run.slow_workers.found
-        for worker in self.ratios.keys() - self.found.keys():
-            self.found[worker] = now
+        for worker in self.ratios:
+            self.slow_since.setdefault(worker, now)
         stage = next((each for each in run.stages if each.name == self.stage), None)
         monitor = getattr(stage, "monitor", None)
         if monitor is None or monitor.decision is None or monitor.checked_at <= self._checked_at:
@@ -287,28 +283,26 @@ class _Probe:
         decision = monitor.decision
         age = now - newest.started
         remaining, copy = _expected(monitor.known_durations, age)
+        # Without one that this very check has sent.
+        before = self.running_backups - sum(at >= now - _SAME_TIME for at in self.sent)
         self.checks.append(
             Considered(
                 at=now,
                 until=now,
-                checks=1,
                 age_seconds=age,
                 slow_age_seconds=decision.age_seconds,
                 remaining_seconds=remaining,
                 copy_seconds=copy,
                 attempts=len(own),
                 copies=decision.copies,
-                # Without one that this very check has sent.
-                running_backups=self.running_backups
-                - sum(at >= now - _SAME_TIME for at in self.sent),
+                running_backups=before,
                 backups=decision.backups,
                 ground=str(decision.ground),
                 verdict=str(monitor.verdict(newest, now)),
-                started=False,
             )
         )
 
-    def considered(self) -> list[Considered]:
+    def considered(self) -> tuple[Considered, ...]:
         """Return the checks, those with the same answer in a row as one; each backup is that of the check before it."""
         for at in self.sent:
             before = [place for place, each in enumerate(self.checks) if each.at <= at + _SAME_TIME]
@@ -317,12 +311,11 @@ class _Probe:
                 self.checks[before[-1]] = replace(given, started=True, verdict=_GIVEN)
         found: list[Considered] = []
         for each in self.checks:
-            last = found[-1] if found else None
-            if last is not None and all(getattr(last, n) == getattr(each, n) for n in _ANSWER):
-                found[-1] = replace(last, until=each.at, checks=last.checks + 1)
+            if found and found[-1].answer == each.answer:
+                found[-1] = replace(found[-1], until=each.at, checks=found[-1].checks + 1)
             else:
                 found.append(each)
-        return found
+        return tuple(found)
 
 
 def _expected(known: DurationStatistics, age: float) -> tuple[float | None, float | None]:

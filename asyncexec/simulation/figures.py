@@ -43,61 +43,59 @@ class Simulated:
     (30.0, 25.0, 10.0)
     >>> run.as_json()["tasks"]
     20
+
+    Attributes
+    ----------
+    plan : str
+    tasks, attempts : int
+        Number of tasks, and of attempts that started.
+    makespan_seconds : float
+        Time from the start of the run to its end.
+    ideal_seconds : float
+        Lower bound for any scheduler, without noise: all work shared evenly by all workers, or the longest way through
+        the plan, whichever is longer.
+    slot_seconds, wasted_seconds : float
+        Time for which attempts occupied workers, and the part of it that went to attempts that did not succeed.
+    backups, useful_backups : int
+        Number of backups, and of those that were the first attempt of their task to succeed.
+    retries, lost_workers, slow_workers : int
+        Number of retries, of workers that were lost, and of those that were found to be slow and left idle for a while.
+    percentiles : dict of str to float
+        Of the seconds of attempts that succeeded.
+    billed_seconds, cost : float
+        Billed time, and its cost in the currency of the cluster's prices.
+    events : int
+        Number of events that the scheduler processed.
+    seconds, events_per_second : float
+        Time that the simulation took on this machine, and its rate.
+    peak_bytes : int
+        Peak of the projected memory of all tasks in flight.
+    seed : int
+    bars : tuple of Bar
+        Every attempt, with ``simulate(bars=True)``.
     """
 
     plan: str
     tasks: int
-
     attempts: int
-    """Number of attempts that started."""
-
     makespan_seconds: float
-    """Time from the start of the run to its end."""
-
     ideal_seconds: float
-    """Lower bound for any scheduler, without noise: all work shared evenly by all workers, or the longest way through
-    the plan, whichever is longer."""
-
     slot_seconds: float
-    """Time for which attempts occupied workers,"""
-
     wasted_seconds: float
-    """and the part of it that went to attempts that did not succeed."""
-
     backups: int
     useful_backups: int
-    """Number of backups that were the first attempt of their task to succeed."""
-
     retries: int
     lost_workers: int
-
     slow_workers: int
-    """Number of workers that were found to be slow and left idle for a while."""
-
     percentiles: dict[str, float]
-    """Percentiles of the seconds of attempts that succeeded."""
-
     billed_seconds: float
-
     cost: float
-    """Cost in the currency of the cluster's prices."""
-
     events: int
-    """Number of events that the scheduler processed,"""
-
     events_per_second: float
-    """and its rate on this machine."""
-
     seconds: float
-    """Time that the simulation took on this machine."""
-
     peak_bytes: int
-    """Peak of the projected memory of all tasks in flight."""
-
     seed: int
-
     bars: tuple[Bar, ...] = field(default=(), repr=False)
-    """Every attempt, with ``simulate(bars=True)``."""
 
     @property
     def efficiency(self) -> float:
@@ -127,8 +125,8 @@ class Trace:
     billed_seconds: float = 0.0
     attempts: int = 0
     lost_workers: int = 0
+    # 8 bytes for each task, so that percentiles are exact.
     durations: array[float] = field(default_factory=lambda: array("d"))
-    """Seconds of attempts that succeeded: 8 bytes for each task, so that percentiles are exact."""
 
     def ended(self, seconds: float, status: Status) -> None:
         """Count an attempt that ended or was abandoned."""

@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
 
-def _of_shape(shape: Shape, stage: Stage, _: object, shapes: Mapping[str, Shape]) -> Stage:
-    """Return a stage of a shape, whose outputs have as many blocks."""
-    # There are no values, so no input can be an item of one.
-    inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
-    outputs = tuple(
-        replace(o, shape=tuple(n * b for n, b in zip(shape, o.block, strict=True)))
-        for o in stage.outputs
-    )
-    return of_shape(replace(stage, inputs=inputs, outputs=outputs), shape, shapes)
-
-
 def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
     """Return ``plan`` with the numbers of ``late_tasks`` in the stages whose size a value would give.
 
@@ -81,10 +70,10 @@ def sized_plan(plan: Plan) -> Plan:
 
 def known_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
     """Return a stage whose size is known, as a run knew it: once the stages of ``waits_for`` are complete."""
+    if not waits_for:
+        return whole
     unknown = tuple(0 for _ in whole.shape)
-    reads = tuple(
-        replace(read, relation=All(made[read.stage].shape, unknown)) for read in whole.reads
-    )
+    reads = tuple(replace(r, relation=All(made[r.stage].shape, unknown)) for r in whole.reads)
     outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
     late = LateSize(waits_for=waits_for, resolve=partial(_whole, whole), reads_values=False)
     return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
@@ -115,7 +104,18 @@ def _of_tasks(stage: Stage, tasks: int) -> Stage:
     unknown = [axis for axis, n in enumerate(stage.shape) if n == 0]
     # All along one of the unknown axes: durations of tasks do not depend on their position.
     shape = tuple(n or (tasks if axis == unknown[0] else 1) for axis, n in enumerate(stage.shape))
-    late = LateSize(
-        waits_for=stage.waits_for, resolve=partial(_of_shape, shape), reads_values=False
+    resolve = partial(_of_shape, shape)
+    return replace(
+        stage, late=LateSize(waits_for=stage.waits_for, resolve=resolve, reads_values=False)
     )
-    return replace(stage, late=late)
+
+
+def _of_shape(shape: Shape, stage: Stage, _: object, shapes: Mapping[str, Shape]) -> Stage:
+    """Return a stage of a shape, whose outputs have as many blocks."""
+    # There are no values, so no input can be an item of one.
+    inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
+    outputs = tuple(
+        replace(o, shape=tuple(n * b for n, b in zip(shape, o.block, strict=True)))
+        for o in stage.outputs
+    )
+    return of_shape(replace(stage, inputs=inputs, outputs=outputs), shape, shapes)

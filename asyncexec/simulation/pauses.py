@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from asyncexec.simulation.durations import Seconds
 from asyncexec.simulation.recorded import Attempts, RecordedRun
 
 _LEAST_ATTEMPTS = 3
@@ -30,13 +30,12 @@ def without_pauses(run: RecordedRun) -> tuple[RecordedRun, tuple[Pause, ...]]:
     found: list[Pause] = []
     while (pause := _pause(run)) is not None:
         found.append(pause)
-        run = _without(run, pause)
-    cut = 0.0
-    pauses: list[Pause] = []
-    for pause in sorted(found, key=lambda each: each.at):
-        pauses.append(replace(pause, at=pause.at + cut))
-        cut += pause.seconds
-    return run, tuple(pauses)
+        stages = [replace(s, attempts=_shortened(s.attempts, pause)) for s in run.stages]
+        run = replace(run, stages=tuple(stages), wall_seconds=run.wall_seconds - pause.seconds)
+    # They were found on a clock without those before them.
+    found.sort(key=lambda each: each.at)
+    cuts = np.cumsum([0.0, *(pause.seconds for pause in found)]).tolist()
+    return run, tuple(Pause(p.at + cut, p.seconds) for p, cut in zip(found, cuts, strict=False))
 
 
 def _pause(run: RecordedRun) -> Pause | None:
@@ -68,13 +67,8 @@ def _pause(run: RecordedRun) -> Pause | None:
     return Pause(begin, min(end - begin, float(np.median((every.seconds - usual)[runs]))))
 
 
-def _without(run: RecordedRun, pause: Pause) -> RecordedRun:
-    stages = [replace(s, attempts=_shortened(s.attempts, pause)) for s in run.stages]
-    return replace(run, stages=tuple(stages), wall_seconds=run.wall_seconds - pause.seconds)
-
-
 def _shortened(attempts: Attempts, pause: Pause) -> Attempts:
-    def moved(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    def moved(times: Seconds) -> Seconds:
         return times - np.clip(times - pause.at, 0.0, pause.seconds)
 
     started = moved(attempts.started)

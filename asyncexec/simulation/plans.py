@@ -14,8 +14,6 @@ from asyncexec.plan.stage import ChunkedOutput, Read, Stage
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
-RELATIONS = "one-to-one, all, reduce:WIDTH, window:REACH"
-
 
 def staged(
     stages: int = 1,
@@ -48,14 +46,13 @@ def staged(
         raise OptionError(
             f"simulation: a plan has at least 1 stage and 1 task, not {stages} and {tasks}"
         )
-    relation_between(tasks, relation)  # With one stage, too, a wrong one is an error.
     memory = Memory(projected_bytes=task_bytes)
     made = [model_stage("stage-1", (tasks,), memory=memory)]
+    read = _relation(tasks, relation)  # With one stage, too, a wrong one is an error.
     for number in range(2, stages + 1):
-        before = made[-1]
-        read = relation_between(before.shape[0], relation)
-        reads = (Read(before.name, read),)
+        reads = (Read(made[-1].name, read),)
         made.append(model_stage(f"stage-{number}", read.consumer, reads, memory=memory))
+        read = _relation(read.consumer[0], relation)
     return Plan(made, name)
 
 
@@ -90,32 +87,24 @@ def model_stage(
     )
 
 
-def relation_between(tasks: int, relation: str) -> Relation:
-    """Return the relation of the stage after one of ``tasks`` tasks, spelled as for :func:`staged`.
-
-    Raises
-    ------
-    OptionError
-        If there is no such relation.
-    """
+def _relation(tasks: int, relation: str) -> Relation:
+    """Return the relation of the stage after one of ``tasks`` tasks, spelled as for :func:`staged`."""
     kind, colon, text = relation.partition(":")
-    try:
-        number = int(text) if colon else None
-    except ValueError:
-        number = -1
-    match kind, number:
-        case "one-to-one", None:
+    number = int(text) if text.isdecimal() else -1
+    match kind, bool(colon):
+        case "one-to-one", False:
             return identity((tasks,))
-        case "all", None:
+        case "all", False:
             return All((tasks,), (tasks,))
-        case "reduce", int() if number >= 1:
+        case "reduce", True if number >= 1:
             return block_reduce((tasks,), {0: number})
-        case "window", int() if number >= 0:
+        case "window", True if number >= 0:
             one = {"in_extent": tasks, "in_chunk": 1, "out_extent": tasks, "out_chunk": 1}
             return window([windowed(**one, before=number, after=number)])
         case _:
-            pass
-    raise OptionError(f"there is no relation {relation!r}; choose one of {RELATIONS}")
+            raise OptionError(
+                f"there is no relation {relation!r}; choose one of one-to-one, all, reduce:WIDTH, window:REACH"
+            )
 
 
 def _nothing(index: object, *inputs: object) -> None:

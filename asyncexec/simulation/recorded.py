@@ -24,7 +24,6 @@ from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
 from asyncexec.simulation.late_tasks import known_late
 from asyncexec.simulation.plans import model_stage
-from asyncexec.simulation.rank_tests import together
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -40,35 +39,36 @@ _READ = (
     "stage", "task", "attempt", "backup", "status", "worker", "started_at", "seconds", "ended_at", "read_bytes",
     "written_bytes",
 )  # fmt: skip
-_MOST_LIKE = 5
-_ALIKE_Z = 4.0
+_ELSEWHERE = ("resumed", "cached", "failed_tasks", "skipped_tasks")
 _IN_THREADS = ("threads", "serial", "asyncio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attempts:
-    """The attempts of a stage that started on a worker, as arrays of shape (attempts,)."""
+    """The attempts of a stage that started on a worker, as arrays of shape (attempts,).
+
+    Attributes
+    ----------
+    task, number : array of int64
+        Flat index of the task, and the number of the attempt of it, from 1.
+    backup : array of bool
+    status : array of str
+        As spelled by :class:`asyncexec.events.outcome.Status`.
+    worker : array of str
+    started, seconds : array of float64
+        Time of the start, in seconds since the run started, and the duration, at least a microsecond.
+    nbytes : array of int64
+        The bytes that were read and written.
+    """
 
     task: NDArray[np.int64]
-    """Flat index of the task,"""
-
     number: NDArray[np.int64]
-    """and the number of the attempt of it, from 1."""
-
     backup: NDArray[np.bool_]
-
     status: NDArray[np.str_]
-    """As spelled by :class:`asyncexec.events.outcome.Status`."""
-
     seconds: NDArray[np.float64]
-    """Duration, at least a microsecond."""
-
     worker: NDArray[np.str_]
     started: NDArray[np.float64]
-    """Time of the start, in seconds since the run started,"""
-
     nbytes: NDArray[np.int64]
-    """and the bytes that were read and written."""
 
     @property
     def ended(self) -> NDArray[np.float64]:
@@ -96,29 +96,22 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedStage:
-    """A stage of a run."""
+    """A stage of a run; ``completed`` of its tasks were complete after the run, and ``resumed`` before it.
+
+    It ``waits_for`` stages that had to be complete before its size was known; it is ``late`` if the run ended before.
+    """
 
     name: str
     shape: Shape
     projected_bytes: int
     idempotent: bool
     reads: tuple[Read, ...]
-
     completed: int
-    """Number of tasks that were complete after the run,"""
-
     resumed: int
-    """and before it."""
-
     attempts: Attempts
-
     operation: str = ""
-
     waits_for: tuple[str, ...] = ()
-    """Stages that had to be complete before the size of this one was known."""
-
     late: bool = False
-    """Whether the run ended before its size was known."""
 
     @property
     def measured(self) -> bool:
@@ -133,22 +126,19 @@ class RecordedStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRun:
-    """A run that has ended."""
+    """A run that has ended, of which ``slots`` attempts could run at once.
+
+    Its ``figures`` are the abilities of its backend, and its policies.
+    """
 
     folder: Path
     plan: str
     executor: str
-
     slots: int
-    """Number of attempts that could run at once."""
-
     status: str
     wall_seconds: float
     stages: tuple[RecordedStage, ...]
-
     figures: RunFigures = field(default_factory=RunFigures)
-    """What its backend was able to do, and its policies."""
-
     fingerprint: str = ""
 
     def to_plan(self) -> Plan:
@@ -176,9 +166,7 @@ class RecordedRun:
                 idempotent=stage.idempotent,
                 holds_values=stage.name in waited_for,
             )
-            made[stage.name] = (
-                known_late(whole, stage.waits_for, made) if stage.waits_for else whole
-            )
+            made[stage.name] = known_late(whole, stage.waits_for, made)
         return Plan(made.values(), self.plan, ())
 
     @property
@@ -234,9 +222,8 @@ class RecordedRun:
         names = [each.name for each in self.stages]
         if stage is not None and stage not in names:
             raise OptionError(f"{self.folder} has no stage {stage!r}; it has {', '.join(names)}")
-        chosen = [each for each in self.stages if stage in (None, each.name)]
-        seconds = [each.attempts.seconds[each.attempts.succeeded] for each in chosen]
-        found = np.concatenate([np.zeros(0), *seconds])
+        chosen = [each.attempts for each in self.stages if stage in (None, each.name)]
+        found = np.concatenate([np.zeros(0), *(each.seconds[each.succeeded] for each in chosen)])
         if not len(found):
             raise OptionError(
                 f"{self.folder} holds no attempt{'' if stage is None else f' of stage {stage!r}'} that succeeded, so "
@@ -262,24 +249,7 @@ def read_run(folder: Path) -> RecordedRun:
             raise OptionError(
                 f"{folder}: the run has not ended (or its process died); its history cannot be read"
             )
-        table = read_table(folder, "attempts", [c for c in ATTEMPTS if c.name in _READ])
-        started = table["started_at"] > 0
-        attempts = _attempts_of(table, float(described["started_at"])).where(started)
-        names = table["stage"][started]
-        return RecordedRun(
-            folder=folder,
-            plan=described["plan"],
-            executor=described["executor"],
-            figures=_figures(described, backups=bool(attempts.backup.any())),
-            fingerprint=described["fingerprint"],
-            slots=max(1, int(described["slots"])),
-            status=described["status"],
-            wall_seconds=float(described["wall_seconds"]),
-            stages=tuple(
-                _stage(stage, attempts.where(names == stage["name"]))
-                for stage in described["stages"]
-            ),
-        )
+        return _run(folder, described)
     except (LookupError, TypeError, ValueError, OSError, csv.Error) as error:
         if isinstance(error, AsyncexecError):
             raise
@@ -287,51 +257,6 @@ def read_run(folder: Path) -> RecordedRun:
             f"{folder} does not hold the history of a run that this version can read: "
             f"{type(error).__name__}: {str(error).rstrip('.')}. Run the plan again with observers=[ax.History(...)]"
         ) from error
-
-
-def like_runs(run: RecordedRun) -> list[RecordedRun]:
-    """Return further runs of the same plan in the folder around ``run``, the latest few.
-
-    A plan whose functions and inputs are not known by a fingerprint is the same if its stages have the same names and
-    shapes, and what is slow in one run is so in the other: by chance, slow tasks would hardly be the same ones.
-    """
-    found: list[RecordedRun] = []
-    for path in sorted(run.folder.parent.glob("*/plan.json"), reverse=True):
-        if path.parent != run.folder and len(found) < _MOST_LIKE:
-            try:
-                other = read_run(path.parent)
-            except AsyncexecError:
-                continue  # It has not ended, or cannot be read: it is not what was asked for.
-            if _same_plan(run, other):
-                found.append(other)
-    return found
-
-
-def _same_plan(run: RecordedRun, other: RecordedRun) -> bool:
-    shapes, others = ([(s.name, s.shape) for s in each.stages] for each in (run, other))
-    if run.plan != other.plan or shapes != others or run.fingerprint != other.fingerprint:
-        return False
-    return bool(run.fingerprint) or any(
-        together(*_both(one.attempts, two.attempts)) > _ALIKE_Z
-        for one, two in zip(run.stages, other.stages, strict=True)
-    )
-
-
-def _both(one: Attempts, two: Attempts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what the tasks took that succeeded in both, at their first success in each."""
-    kept = [attempts.where(attempts.succeeded) for attempts in (one, two)]
-    places = [np.unique(attempts.task, return_index=True) for attempts in kept]
-    _, first, second = np.intersect1d(places[0][0], places[1][0], return_indices=True)
-    return kept[0].seconds[places[0][1][first]], kept[1].seconds[places[1][1][second]]
-
-
-def _figures(described: Mapping[str, Any], *, backups: bool) -> RunFigures:
-    if (known := described.get("run")) is not None:
-        # One of an older version lacks what it did not know yet.
-        return RunFigures(**{f.name: known[f.name] for f in fields(RunFigures) if f.name in known})
-    threads = described["executor"] in _IN_THREADS
-    rule = "two_phase" if backups else "off"
-    return RunFigures(kills=not threads, avoids=not threads, holds=not threads, straggler=rule)
 
 
 def _run_folder(folder: Path) -> Path:
@@ -348,9 +273,35 @@ def _run_folder(folder: Path) -> Path:
     return found[0]
 
 
+def _run(folder: Path, described: Mapping[str, Any]) -> RecordedRun:
+    table = read_table(folder, "attempts", [c for c in ATTEMPTS if c.name in _READ])
+    started = table["started_at"] > 0
+    attempts = _attempts_of(table, float(described["started_at"])).where(started)
+    names = table["stage"][started]
+    return RecordedRun(
+        folder=folder,
+        plan=described["plan"],
+        executor=described["executor"],
+        figures=_figures(described, backups=bool(attempts.backup.any())),
+        fingerprint=described["fingerprint"],
+        slots=max(1, int(described["slots"])),
+        status=described["status"],
+        wall_seconds=float(described["wall_seconds"]),
+        stages=tuple(_stage(s, attempts.where(names == s["name"])) for s in described["stages"]),
+    )
+
+
+def _figures(described: Mapping[str, Any], *, backups: bool) -> RunFigures:
+    if (known := described.get("run")) is not None:
+        # One of an older version lacks what it did not know yet.
+        return RunFigures(**{f.name: known[f.name] for f in fields(RunFigures) if f.name in known})
+    threads = described["executor"] in _IN_THREADS
+    rule = "two_phase" if backups else "off"
+    return RunFigures(kills=not threads, avoids=not threads, holds=not threads, straggler=rule)
+
+
 def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
-    elsewhere = ("resumed", "cached", "failed_tasks", "skipped_tasks")
-    ran = int(described["completed"]) - sum(int(described.get(name, 0)) for name in elsewhere)
+    ran = int(described["completed"]) - sum(int(described.get(name, 0)) for name in _ELSEWHERE)
     found = len(np.unique(attempts.task[attempts.succeeded]))
     if found < ran:
         raise ValueError(
@@ -362,9 +313,7 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
         shape=tuple(int(n) for n in described["shape"]),
         projected_bytes=int(described["projected_bytes"]),
         idempotent=bool(described["idempotent"]),
-        reads=tuple(
-            Read(read["stage"], relation_of(read["relation"])) for read in described["reads"]
-        ),
+        reads=tuple(Read(r["stage"], relation_of(r["relation"])) for r in described["reads"]),
         completed=int(described["completed"]),
         resumed=int(described["resumed"]),
         attempts=attempts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +19,15 @@ from asyncexec.simulation.virtual_backend import EPOCH, FAILURE, VirtualBackend
 _BY_ITSELF = {str(each): each for each in (Status.SUCCEEDED, Status.FAILED, Status.LOST)}
 
 
-class _Known(NamedTuple):
-    started: float
+@dataclass(slots=True, eq=False)
+class _Replayed:
+    """An attempt as it was, and when it begins here."""
+
+    earliest: float
     seconds: float
     worker: str
     status: Status
-
-
-@dataclass(slots=True, eq=False)
-class _Sent:
-    attempt: int
-    known: _Known
+    id: int = 0
     begin: float | None = None
 
 
@@ -56,29 +54,24 @@ class ReplayBackend(VirtualBackend):
     ) -> None:
         super().__init__(*given, **options)
         self._known = {stage.name: _known(stage.attempts) for stage in run.stages}
-        self._typical = {
-            stage.name: float(np.median(stage.attempts.seconds[stage.attempts.succeeded]))
-            for stage in run.stages
-            if stage.measured
-        }
+        self._attempts = {stage.name: stage.attempts for stage in run.stages}
         self._on_avoid = on_avoid
         self._starts: Counter[tuple[str, int]] = Counter()
-        self._sent: dict[int, _Sent] = {}
-        self._unknown: dict[int, _Sent] = {}  # Those that wait for a worker.
+        self._sent: dict[int, _Replayed] = {}
+        self._unknown: dict[int, _Replayed] = {}  # Those that wait for a worker.
 
     def send(self, batch: Batch) -> None:
         """Have attempts start at their times."""
         stage = batch.program.stage
         for job in batch.jobs:
             self._starts[stage, job.task] += 1
-            number = self._starts[stage, job.task]
-            known = self._known[stage].get((job.task, number))
-            if known is None:
-                known = _Known(self.now, self._typical[stage], "a new worker", Status.SUCCEEDED)
-                self._unknown[job.attempt] = _Sent(job.attempt, known)
+            sent = self._known[stage].get((job.task, self._starts[stage, job.task]))
+            if sent is None:
+                self._unknown[job.attempt] = self._typical(stage, job.attempt)
             else:
-                sent = self._sent[job.attempt] = _Sent(job.attempt, known)
-                self.at(max(self.now, known.started), self._start, sent)
+                sent.id = job.attempt
+                self._sent[sent.id] = sent
+                self.at(max(self.now, sent.earliest), self._start, sent)
         self._start_unknown()
 
     def cancel(self, attempts: Collection[int]) -> None:
@@ -93,43 +86,48 @@ class ReplayBackend(VirtualBackend):
         """Report the workers to leave idle: what started on them in the run starts on them here."""
         self._on_avoid(frozenset(workers), self.now)
 
+    def _typical(self, stage: str, attempt: int) -> _Replayed:
+        attempts = self._attempts[stage]
+        seconds = float(np.median(attempts.seconds[attempts.succeeded]))
+        return _Replayed(self.now, seconds, "a new worker", Status.SUCCEEDED, attempt)
+
     def _start_unknown(self) -> None:
         while self._unknown and len(self._sent) < self.cluster.workers:
             sent = self._unknown.pop(next(iter(self._unknown)))
-            self._sent[sent.attempt] = sent
+            self._sent[sent.id] = sent
             self._start(sent)
 
-    def _start(self, sent: _Sent) -> None:
-        if sent.attempt not in self._sent:
+    def _start(self, sent: _Replayed) -> None:
+        if sent.id not in self._sent:
             return
         sent.begin = self.now
-        if sent.known.seconds > REPORT_SECONDS:
-            self.report(Started(sent.attempt, sent.known.worker))
-        self.at(self.now + sent.known.seconds, self._end, sent)
+        if sent.seconds > REPORT_SECONDS:
+            self.report(Started(sent.id, sent.worker))
+        self.at(self.now + sent.seconds, self._end, sent)
 
-    def _end(self, sent: _Sent) -> None:
-        if self._sent.pop(sent.attempt, None) is not None:
-            self._report_end(sent, sent.known.status)
+    def _end(self, sent: _Replayed) -> None:
+        if self._sent.pop(sent.id, None) is not None:
+            self._report_end(sent, sent.status)
             self._start_unknown()
 
-    def _report_end(self, sent: _Sent, status: Status) -> None:
+    def _report_end(self, sent: _Replayed, status: Status) -> None:
         if sent.begin is None:
-            self.report(Outcome(sent.attempt, status))
+            self.report(Outcome(sent.id, status))
             return
         seconds, began = self.now - sent.begin, EPOCH + sent.begin
         error = FAILURE if status is Status.FAILED else None
-        self.report(Outcome(sent.attempt, status, sent.known.worker, began, seconds, error=error))
+        self.report(Outcome(sent.id, status, sent.worker, began, seconds, error=error))
 
 
-def _known(attempts: Attempts) -> dict[tuple[int, int], _Known]:
+def _known(attempts: Attempts) -> dict[tuple[int, int], _Replayed]:
     """Return attempts by task and number, from 1 in the order of their starts."""
     numbers: Counter[int] = Counter()
-    found: dict[tuple[int, int], _Known] = {}
+    found: dict[tuple[int, int], _Replayed] = {}
     for place in np.argsort(attempts.started, kind="stable").tolist():
         task = int(attempts.task[place])
         numbers[task] += 1
         status = _BY_ITSELF.get(str(attempts.status[place]))
-        found[task, numbers[task]] = _Known(
+        found[task, numbers[task]] = _Replayed(
             float(attempts.started[place]),
             float(attempts.seconds[place]) * (RUNS_ON if status is None else 1.0),
             str(attempts.worker[place]),

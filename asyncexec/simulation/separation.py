@@ -10,7 +10,8 @@ attempt was slow and not the task. Where they are too few, both ends of what is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,11 +21,9 @@ from numpy.typing import NDArray
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import point, unravel
 from asyncexec.simulation.durations import ByTask, Constant, Durations, Seconds
-from asyncexec.simulation.noise import QUIET, Noise
-from asyncexec.simulation.rank_tests import correlation, ranks, together
+from asyncexec.simulation.noise import QUIET, Noise, NoiseFunction, SimulatedAttempt
 from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun, RecordedStage
-from asyncexec.simulation.replayed_noise import ReplayedNoise
-from asyncexec.simulation.task_causes import explained
+from asyncexec.simulation.task_causes import explained, rank_correlation, together
 from asyncexec.simulation.worker_causes import WorkerCauses
 
 type Slowness = Literal["auto", "attempts", "tasks"]
@@ -41,11 +40,16 @@ _ALIKE_Z = 4.0
 _QUANTILES = 1_000
 _MOST_QUANTILES = 50_000
 _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
+_NOTHING: Seconds = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Separated:
-    """The durations of a stage's tasks, and the noise of its attempts."""
+    """The durations of a stage's tasks, and the noise of its attempts.
+
+    Slow tasks stay slow in every attempt, slow attempts are drawn anew: both as multiples of what tasks are expected
+    to take, which are empty where durations were given instead of measured.
+    """
 
     durations: Durations
     """What tasks are expected to take,"""
@@ -53,20 +57,30 @@ class Separated:
     noise: Noise = QUIET
     """and failures and hangs of attempts."""
 
-    rest: ReplayedNoise | None = None
-    """The remainder, as for ``by_nature`` of the tasks; None where all durations are the tasks' own."""
+    own: Seconds = field(default_factory=lambda: _NOTHING)
+    """Multiples by task, shape (tasks,); NaN where unknown."""
 
-    slow_share: float = 0.0
-    """Share of first attempts that were slow."""
+    pool: Seconds = field(default_factory=lambda: _NOTHING)
+    """Multiples of first attempts, shape (attempts,), as if none had been stopped."""
 
-    witnesses: int = 0
-    """Number of slow tasks with another attempt that shows whether the task is slow."""
+    verdicts: Mapping[int, bool] = field(default_factory=dict[int, bool])
+    """Whether slow tasks are slow by nature, where another attempt is a witness."""
 
     by_nature: tuple[float, float] = (0.0, 0.0)
     """Least and greatest share of what is slow that may be the tasks' doing, not the attempts'."""
 
     explained_share: float = 0.0
     """Share of the variance (of logarithms) that the places and sizes of tasks explain."""
+
+    @property
+    def slow_share(self) -> float:
+        """The share of first attempts that were slow."""
+        return float(np.mean(self.pool > SLOW_FACTOR)) if len(self.pool) else 0.0
+
+    @property
+    def witnesses(self) -> int:
+        """The number of slow tasks with another attempt that shows whether the task is slow."""
+        return len(self.verdicts)
 
     @property
     def blamed_on_attempts(self) -> float:
@@ -80,9 +94,53 @@ class Separated:
 
     def at(self, end: int) -> tuple[Durations, Noise]:
         """Return durations and noise, with the least (0) or the greatest (1) share by nature."""
-        if self.rest is None:
+        share = self.by_nature[end]
+        if not isinstance(self.durations, ByTask) or not len(self.own):
             return self.durations, self.noise
-        return self.rest.applied(self.durations, self.noise, by_nature=self.by_nature[end])
+        if share >= 1.0 and all(self.verdicts.values()):
+            # Every attempt takes what its task took: nothing is drawn. Unknown tasks are ordinary ones.
+            own = np.where(np.isfinite(self.own), self.own, float(np.median(self.pool)))
+            return ByTask(self.durations.of(0, len(own)) * own), self.noise
+        return self.durations, replace(self.noise, function=self._remainder(share))
+
+    def _remainder(self, share: float) -> NoiseFunction:
+        """Return noise in which so large a share of the undecided tasks is slow by nature; which, the seed decides."""
+        own: list[float] = self.own.tolist()
+
+        @cache
+        def of_seed(seed: int) -> tuple[list[bool], list[float]]:
+            natural = np.random.default_rng((seed, 7, len(own))).random(len(own)) < share
+            for task, slow in self.verdicts.items():
+                natural[task] = slow
+            natural &= np.isfinite(self.own)
+            return natural.tolist(), self._drawn_from(natural).tolist()
+
+        def remainder(attempt: SimulatedAttempt) -> float:
+            natural, pool = of_seed(attempt.seed)
+            task = attempt.task % len(own)
+            if natural[task]:
+                return attempt.seconds * own[task]
+            return attempt.seconds * pool[int(attempt.random.random() * len(pool))]
+
+        return remainder
+
+    def _drawn_from(self, natural: NDArray[np.bool_]) -> Seconds:
+        """Return multiples from which attempts of all other tasks are drawn, so that as many are slow as were."""
+        slow = self.pool > SLOW_FACTOR
+        tail, body = np.sort(self.pool[slow]), np.sort(self.pool[~slow])
+        if not len(tail) or not len(body):
+            return self.pool
+        slow_by_nature = float((natural & (self.own > SLOW_FACTOR)).mean())
+        others = max(1.0 - float(natural.mean()), 1e-9)
+        share = max(0.0, float(slow.mean()) - slow_by_nature) / others
+        count = round(min(share, 1.0) * _QUANTILES)
+        return np.concatenate([_spaced(body, _QUANTILES - count), _spaced(tail, count)])
+
+
+def _spaced(values: Seconds, count: int) -> Seconds:
+    """Return ``count`` of sorted values, evenly by rank."""
+    places = ((np.arange(count) + 0.5) * len(values) / max(count, 1)).astype(np.int64)
+    return values[places]
 
 
 def separate_run(
@@ -113,17 +171,14 @@ def separate_run(
         If none is given for a stage of which no attempt succeeded, or one for a stage that is not there.
     """
     names = [stage.name for stage in run.stages]
-    for name in durations:
-        if name not in names:
-            raise OptionError(
-                f"durations are given for {name!r}; the stages are {', '.join(names)}"
-            )
+    if unknown := [name for name in durations if name not in names]:
+        raise OptionError(
+            f"durations are given for {unknown[0]!r}; the stages are {', '.join(names)}"
+        )
     found: dict[str, Separated] = {}
     for place, stage in enumerate(run.stages):
-        if stage.name in durations:
-            found[stage.name] = Separated(durations=durations[stage.name])
-        elif not stage.tasks:
-            found[stage.name] = Separated(durations=Constant())
+        if stage.name in durations or not stage.tasks:
+            found[stage.name] = Separated(durations=durations.get(stage.name, Constant()))
         elif stage.measured:
             again = [other.stages[place] for other in others if other.stages[place].measured]
             found[stage.name] = separate(stage, slowness, workers=workers, again=again)
@@ -132,8 +187,8 @@ def separate_run(
                 f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is "
                 f"not known: give durations for it (--durations {stage.name}=HOW)"
             )
-    for one, other in _pairs(run):
-        found[one], found[other] = _along(found[one], found[other])
+    for pair in _pairs(run):
+        found |= _along(*((name, found[name]) for name in pair))
     return found
 
 
@@ -144,32 +199,33 @@ def _pairs(run: RecordedRun) -> Iterator[tuple[str, str]]:
         ends = [unravel(place, stage.shape) for place in {0, stage.tasks - 1} if place >= 0]
         for read in stage.reads:
             if shapes[read.stage] == stage.shape and all(
-                tuple(map(tuple, read.relation.reads(point(end)))) == tuple((n,) for n in end)
+                [[*span] for span in read.relation.reads(point(end))] == [[n] for n in end]
                 for end in ends
             ):
                 yield stage.name, read.stage
 
 
-def _along(one: Separated, other: Separated) -> tuple[Separated, Separated]:
+def _along(*pair: tuple[str, Separated]) -> dict[str, Separated]:
     """Return two stages; where the same indices are long in both, that share of what is slow is by nature in both."""
-    if one.rest is None or other.rest is None:
-        return one, other
-    both = np.isfinite(one.rest.own) & np.isfinite(other.rest.own)
-    own, others = one.rest.own[both], other.rest.own[both]
+    (_, one), (_, other) = pair
+    if not len(one.own) or not len(other.own):
+        return {}
+    both = np.isfinite(one.own) & np.isfinite(other.own)
+    own, others = one.own[both], other.own[both]
     if len(own) < _LEAST_PAIRS or together(own, others) < _ALIKE_Z:
-        return one, other
-    share = correlation(ranks(own), ranks(others))
-    return _at_least(one, share), _at_least(other, share)
+        return {}
+    share = rank_correlation(own, others)
+    return {name: _at_least(part, share) for name, part in pair if not part.known}
 
 
 def _at_least(part: Separated, share: float) -> Separated:
-    """Return a stage in which at least this share of what is slow is by nature, unless it is known already."""
-    least, most = part.by_nature
-    return (
-        part
-        if part.known
-        else replace(part, by_nature=_narrowed(max(least, share), max(most, share)))
-    )
+    least, most = (max(end, share) for end in part.by_nature)
+    return replace(part, by_nature=_narrowed(least, most, (least + most) / 2.0))
+
+
+def _narrowed(least: float, most: float, middle: float) -> tuple[float, float]:
+    """Return two ends, or the middle twice if they are near to each other."""
+    return (least, most) if most - least > _NARROW else (middle, middle)
 
 
 def separate(
@@ -192,15 +248,13 @@ def separate(
     ratio = seconds / fit[usual.task]
     first = usual.number == 1 if (usual.succeeded & (usual.number == 1)).any() else usual.succeeded
     pool = _uncensored(ratio[first], usual.succeeded[first])
-    slow_share = float(np.mean(pool > SLOW_FACTOR))
     verdicts = _verdicts(usual, ratio) | _verdicts_again(own / fit, again)
-    noise = Noise(hang_share=float(np.mean(hung)), failure_share=float(np.mean(failed)))
     return Separated(
         durations=ByTask(fit),
-        noise=noise,
-        rest=ReplayedNoise(own=own / fit, pool=pool, verdicts=verdicts, slow_factor=SLOW_FACTOR),
-        slow_share=slow_share,
-        witnesses=len(verdicts),
+        noise=Noise(hang_share=float(np.mean(hung)), failure_share=float(np.mean(failed))),
+        own=own / fit,
+        pool=pool,
+        verdicts=verdicts,
         by_nature=_ends(slowness, list(verdicts.values()), pool),
         explained_share=_explained_share(own, fit),
     )
@@ -213,7 +267,7 @@ def _by_task(stage: RecordedStage, usual: Attempts, seconds: Seconds) -> Seconds
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _bytes_of(stage: RecordedStage) -> NDArray[np.float64]:
+def _bytes_of(stage: RecordedStage) -> Seconds:
     """Return the bytes that each task read and wrote; the median where that is not known."""
     found = np.zeros(stage.tasks)
     np.maximum.at(found, stage.attempts.task, stage.attempts.nbytes)
@@ -224,13 +278,11 @@ def _bytes_of(stage: RecordedStage) -> NDArray[np.float64]:
 def _explained_share(own: Seconds, fit: Seconds) -> float:
     known = np.isfinite(own)
     logs = np.log(own[known])
-    whole = float(logs.var())
-    return (
-        max(0.0, 1.0 - float((logs - np.log(fit[known])).var()) / whole) if whole > 1e-12 else 0.0
-    )
+    whole, left = float(logs.var()), float((logs - np.log(fit[known])).var())
+    return max(0.0, 1.0 - left / whole) if whole > 1e-12 else 0.0
 
 
-def _verdicts(attempts: Attempts, ratio: NDArray[np.float64]) -> dict[int, bool]:
+def _verdicts(attempts: Attempts, ratio: Seconds) -> dict[int, bool]:
     """Return, for tasks with a slow attempt and a witness, whether the task is slow.
 
     A witness is another attempt that succeeded, or that was slow as well when it was stopped.
@@ -243,7 +295,7 @@ def _verdicts(attempts: Attempts, ratio: NDArray[np.float64]) -> dict[int, bool]
     return {task: task not in quick for task in attempts.task[others].tolist()}
 
 
-def _verdicts_again(own: NDArray[np.float64], again: Sequence[RecordedStage]) -> dict[int, bool]:
+def _verdicts_again(own: Seconds, again: Sequence[RecordedStage]) -> dict[int, bool]:
     """Return the same by what the slow tasks took in other runs."""
     found: dict[int, bool] = {}
     slow = np.flatnonzero(own > SLOW_FACTOR)
@@ -257,9 +309,7 @@ def _verdicts_again(own: NDArray[np.float64], again: Sequence[RecordedStage]) ->
     return found
 
 
-def _ends(
-    slowness: Slowness, verdicts: Sequence[bool], pool: NDArray[np.float64]
-) -> tuple[float, float]:
+def _ends(slowness: Slowness, verdicts: Sequence[bool], pool: Seconds) -> tuple[float, float]:
     """Return the least and the greatest share by nature, as far as verdicts show (four in five sure)."""
     if slowness != "auto":
         share = float(slowness == "tasks")
@@ -268,19 +318,10 @@ def _ends(
         return 1.0, 1.0
     if not verdicts:
         return 0.0, 1.0
-    random = np.random.default_rng(0)
-    drawn = random.beta(1.0 + sum(verdicts), 1.0 + len(verdicts) - sum(verdicts), 10_000)
+    slow, count = sum(verdicts), len(verdicts)
+    drawn = np.random.default_rng(0).beta(1.0 + slow, 1.0 + count - slow, 10_000)
     least, most = np.quantile(drawn, (0.1, 0.9)).tolist()
-    middle = sum(verdicts) / len(verdicts)
-    return (least, most) if most - least > _NARROW else (middle, middle)
-
-
-def _narrowed(least: float, most: float) -> tuple[float, float]:
-    """Return two ends, or their middle twice if they are near to each other."""
-    if most - least > _NARROW:
-        return least, most
-    middle = (least + most) / 2.0
-    return middle, middle
+    return _narrowed(least, most, slow / count)
 
 
 def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
@@ -297,9 +338,8 @@ def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
     seconds, ended = np.where(beyond, RUNS_ON * seconds, seconds), ended | beyond
     left = np.arange(len(seconds), 0, -1)
     survives = np.cumprod(np.where(ended, (left - 1) / left, 1.0))
-    reached = 1.0 - survives[ended]
     count = min(max(len(seconds), _QUANTILES), _MOST_QUANTILES)
     at = (np.arange(count) + 0.5) / count
-    places = np.minimum(np.searchsorted(reached, at), len(reached) - 1)
+    places = np.minimum(np.searchsorted(1.0 - survives[ended], at), ended.sum() - 1)
     found: Seconds = seconds[ended][places]
     return found

@@ -11,10 +11,8 @@ from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.config.checks import whole_number
-from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
-from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.plan import Plan
@@ -27,7 +25,7 @@ from asyncexec.scheduler.run_setup import RunSetup
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
-from asyncexec.simulation.durations import AnyDurations, Constant, Durations
+from asyncexec.simulation.durations import AnyDurations, durations_of
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, AnyNoise, noise_of
@@ -69,7 +67,7 @@ def simulate(
         Its kernels are not called.
     cluster : Cluster, optional
         By default 100 workers of one speed.
-    durations : Durations, float, or mapping of stage names to either
+    durations : Durations, str, float, or mapping of stage names to one
         Durations of tasks without noise; a number is seconds, the same for all.
     noise : Noise, NoiseFunction, or mapping of stage names to either
         Differences between attempts; none in a stage that the mapping does not name. A function is called with each
@@ -105,17 +103,40 @@ def simulate(
     seed = whole_number(seed, "simulation: seed", least=0)
     plan = with_late_tasks(plan, late_tasks)
     whole = sized_plan(plan)
+    names = [stage.name for stage in plan.stages]
     draws = Draws(
-        seed,
-        [_durations_of(s.name, durations) for s in plan.stages],
-        [noise_of(stage.name, noise) for stage in plan.stages],
+        seed, [durations_of(n, durations) for n in names], [noise_of(n, noise) for n in names]
     )
     fanout = Fanout(observers)
     host = backend(plan, cluster, draws, seed=seed, bars=bars)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources, checked_limits(limits))
     budget.check(plan)
-    run = _run_of(plan, policies, budget, host, watched=bool(fanout), seed=seed)
+    capabilities = Capabilities(
+        name="simulation",
+        kills=cluster.kills,
+        isolated=True,
+        locality=Locality.SAME_PROCESS,
+        metered=cluster.metered,
+    )
+    setup = RunSetup(
+        # Without outputs to return: a simulation has no values to keep.
+        plan=Plan(plan.stages, plan.name, ()),
+        name="simulation",
+        policies=policies,
+        capabilities=capabilities,
+        slots=host.slots,
+    )
+    watched = bool(fanout)
+    run = Run(
+        "simulation",
+        RunState(setup),
+        budget,
+        capabilities,
+        ids=count(1),
+        watched=watched,
+        seed=seed,
+    )
     dispatch = host.dispatch = Dispatch(
         budget,
         slots=host.slots,
@@ -159,50 +180,3 @@ def simulate(
 
 def _total(run: Run, figure: str) -> int:
     return sum(getattr(stage.figures, figure) for stage in run.stages)
-
-
-def _run_of(
-    plan: Plan,
-    policies: RunPolicies,
-    budget: AdmissionBudget,
-    backend: VirtualBackend,
-    *,
-    watched: bool,
-    seed: int,
-) -> Run:
-    """Return the run of ``plan`` as the engine makes it, on a backend with the abilities of the cluster."""
-    capabilities = Capabilities(
-        name="simulation",
-        kills=backend.cluster.kills,
-        isolated=True,
-        locality=Locality.SAME_PROCESS,
-        metered=backend.cluster.metered,
-    )
-    # Without outputs to return: a simulation has no values to keep.
-    setup = RunSetup(
-        plan=Plan(plan.stages, plan.name, ()),
-        name="simulation",
-        policies=policies,
-        capabilities=capabilities,
-        slots=backend.slots,
-    )
-    state = RunState(setup)
-    return Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
-
-
-def _durations_of(stage: str, durations: AnyDurations) -> Durations:
-    if isinstance(durations, Mapping):
-        found = durations.get(stage)
-        if found is None:
-            raise OptionError(
-                f"simulation: no durations for stage {stage!r}; there are some for {', '.join(durations)}"
-            )
-        return _durations_of(stage, found)
-    seconds = as_real_number(durations)
-    if seconds is not None:
-        return Constant(float(seconds))
-    if not isinstance(durations, Durations):
-        raise OptionError(
-            f"simulation: durations are seconds, Constant(...), Lognormal(...) or the like, not {durations!r}"
-        )
-    return durations

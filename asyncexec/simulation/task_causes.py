@@ -1,13 +1,20 @@
-"""The part of durations that places and sizes of tasks explain: growing along the stage, periodic, or with bytes."""
+"""The part of durations that sizes and places of tasks explain: with bytes, periodic, or growing along the stage.
+
+Causes are found by tests of ranks, for which it does not matter how far durations lie apart: one slow attempt proves
+nothing. A test returns a z-score: how many standard deviations the figure lies above what chance makes of it.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.simulation.rank_tests import ranks, repeats, together
+from asyncexec.simulation.durations import Seconds
+
+type Numbers = NDArray[np.floating[Any] | np.integer[Any]]
 
 # With fewer tasks, nothing is explained.
 _LEAST_TASKS = 20
@@ -19,16 +26,39 @@ _BETTER_Z = 1.0
 _LEAST_SPREAD = 0.05
 
 
-def explained(
-    seconds: NDArray[np.float64], nbytes: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.float64]:
+def ranks(values: Numbers) -> NDArray[np.float64]:
+    """Return the ranks from 0 of values; equal ones share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    means: NDArray[np.float64] = (np.cumsum(count) - count / 2.0 - 0.5)[place]
+    return means
+
+
+def repeats(rank: Numbers, lag: int) -> float:
+    """Return whether values are like those ``lag`` places before (A. Wald, J. Wolfowitz, 1943, on ranks)."""
+    return together(rank[:-lag], rank[lag:]) if len(rank) >= lag + 3 else 0.0
+
+
+def together(first: Numbers, second: Numbers) -> float:
+    """Return whether two figures of the same things rise together (C. Spearman, 1904)."""
+    return rank_correlation(first, second) * math.sqrt(max(len(first) - 1, 0))
+
+
+def rank_correlation(first: Numbers, second: Numbers) -> float:
+    """Return the correlation of the ranks of two figures; 0.0 where one does not vary."""
+    one, other = ranks(first), ranks(second)
+    one, other = one - one.mean(), other - other.mean()
+    scale = math.sqrt(float((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / scale if scale else 0.0
+
+
+def explained(seconds: Seconds, nbytes: Numbers, shape: tuple[int, ...]) -> Seconds:
     """Return what a stage's tasks are expected to take by their sizes and places, shape (tasks,), float64.
 
     Parameters
     ----------
     seconds : array of float64, shape (tasks,)
         By flat index; NaN where unknown.
-    nbytes : array of float64, shape (tasks,)
+    nbytes : array, shape (tasks,)
         Read and written by each.
     shape : tuple of int
         The index space of the stage, along whose axes there may be periods.
@@ -39,42 +69,41 @@ def explained(
     if known.sum() >= _LEAST_TASKS:
         # Places of unknown ones are taken by ordinary ones.
         logs = np.log(np.where(known, seconds, middle) / middle)
+        # Each cause explains what is left by those before it: most surely known first.
         fit += _by_size(logs, nbytes)
         fit += _by_period(logs - fit, shape)
         fit += _by_neighbours(logs - fit)
     return middle * np.exp(fit)
 
 
-def _by_size(left: NDArray[np.float64], nbytes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_size(left: Seconds, nbytes: Numbers) -> Seconds | float:
     size = np.log(np.maximum(nbytes, 1.0))
     if float(size.std()) < _LEAST_SPREAD or together(size, left) < _SURE_Z:
-        return np.zeros_like(left)
+        return 0.0
     away = size - np.median(size)
-    slope = float((away * left).sum() / (away * away).sum())
-    found: NDArray[np.float64] = slope * away
+    found: Seconds = float((away * left).sum() / (away * away).sum()) * away
     return found
 
 
-def _by_period(left: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _by_period(left: Seconds, shape: tuple[int, ...]) -> Seconds | float:
     count, rank = len(left), ranks(left)
     strides = {math.prod(shape[axis:]) for axis in range(1, len(shape))}
     lags = {*range(2, _MOST_LAG + 1), *strides} - {0, 1}
     known = [(repeats(rank, lag), -lag) for lag in lags if lag <= count // _LEAST_PERIODS]
     sure, minus_lag = max(known, default=(0.0, -1))
     if sure < max(_SURE_Z + 1.0, repeats(rank, 1) + _BETTER_Z):
-        return np.zeros_like(left)
+        return 0.0
     phase = np.arange(count) % -minus_lag
-    medians = np.array([np.median(left[phase == place]) for place in range(-minus_lag)])
-    found: NDArray[np.float64] = medians[phase]
-    return found
+    medians: Seconds = np.array([np.median(left[phase == place]) for place in range(-minus_lag)])
+    return medians[phase]
 
 
-def _by_neighbours(left: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_neighbours(left: Seconds) -> Seconds | float:
     """Return running medians, which leave out what is slow alone."""
     if repeats(ranks(left), 1) < _SURE_Z:
-        return np.zeros_like(left)
+        return 0.0
     reach = max(2, round(math.sqrt(len(left)) / 2))
     padded = np.pad(left, reach, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    found: NDArray[np.float64] = np.median(windows, axis=1)
+    found: Seconds = np.median(windows, axis=1)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Container
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.figures import Bar, Trace
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
-from asyncexec.simulation.noise_function import SimulatedAttempt, seconds_of
+from asyncexec.simulation.noise import SimulatedAttempt, seconds_of
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
@@ -35,6 +36,17 @@ FAILURE = ErrorInfo(
 _MOST_LOST_IN_VAIN = 1000
 EPOCH = 1.0
 """The time of day at which the simulated clock starts: 0.0 in an outcome means that the attempt never started."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker by its name; one that takes the place of another has the same."""
+
+    number: int
+    slowness: float
+    up_since: float = 0.0
+    times_up: int = 0
+    warm: bool = False
 
 
 class VirtualBackend:
@@ -62,9 +74,11 @@ class VirtualBackend:
         self._draws = draws
         self._stages = {stage.name: place for place, stage in enumerate(plan.stages)}
         self._force = Workforce(cluster, seed)
-        names = [cluster.worker_name(number) for number in range(cluster.workers)]
-        self._slowness = dict(zip(names, self._force.slowness.tolist(), strict=True))
         self.natural_slowness = self._force.natural_slowness
+        self._by_name = {
+            cluster.worker_name(number): _Worker(number, slowness)
+            for number, slowness in enumerate(self._force.slowness.tolist())
+        }
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._order = count()
         self._workers: ModelWorkers = ModelWorkers(
@@ -76,16 +90,13 @@ class VirtualBackend:
         )
         self._idle: list[str] = []
         self._turning: set[str] = set()  # Between two attempts.
-        self._warm: set[str] = set()
-        self._times_up: dict[str, int] = {}
         self._left_idle: list[str] = []
         self._avoided: frozenset[str] = frozenset()
-        self._up_since: dict[str, float] = {}
         self._up = 0
         self._lost_in_vain = 0
         self._reports: list[Report] = []
-        for number, worker in enumerate(names):
-            self._come_up(worker, cluster.lead_seconds + number / cluster.arrival_per_second)
+        for name, worker in self._by_name.items():
+            self._come_up(name, cluster.lead_seconds + worker.number / cluster.arrival_per_second)
 
     # -- the backend that the dispatch sees
 
@@ -192,9 +203,9 @@ class VirtualBackend:
             if left is not None and left.begun and not left.wanted and not self.cluster.kills:
                 until = left.end if left.end < math.inf else self.now
                 self.trace.occupied(until - left.begin, wasted=True)
-        for since in self._up_since.values():
-            if since < self.now:
-                self.trace.was_up(self.now - since)
+        for worker in self._by_name.values():
+            if worker.up_since < self.now:
+                self.trace.was_up(self.now - worker.up_since)
 
     def at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
         """Call ``act(subject)`` when the clock stands at ``time``."""
@@ -225,7 +236,7 @@ class VirtualBackend:
     def release(self, worker: str, *, dead: bool) -> None:
         """Take a worker back; the replacement of a killed one has its name."""
         if dead:
-            self._warm.discard(worker)
+            self._by_name[worker].warm = False
         if self.cluster.between_seconds:
             self._turning.add(worker)
             self.at(self.now + self.cluster.between_seconds, self._turned, worker)
@@ -239,7 +250,7 @@ class VirtualBackend:
             self._workers.serve()
 
     def _come_up(self, worker: str, at: float) -> None:
-        self._up_since[worker] = at
+        self._by_name[worker].up_since = at
         ready = at + self._force.cold_start()
         if ready <= self.now and not self.cluster.loss_per_hour:
             self._up += 1
@@ -249,7 +260,7 @@ class VirtualBackend:
 
     def _ready(self, worker: str) -> None:
         self._up += 1
-        self._warm.discard(worker)
+        self._by_name[worker].warm = False
         self._idle.append(worker)
         lifetime = self._force.lifetime()
         if lifetime < math.inf:
@@ -262,7 +273,7 @@ class VirtualBackend:
         """Remove a worker with its attempt; its replacement, if there is one, has its name."""
         self._up -= 1
         self.trace.lost_workers += 1
-        self.trace.was_up(self.now - self._up_since[worker])
+        self.trace.was_up(self.now - self._by_name[worker].up_since)
         self._lost_in_vain += 1
         if self._lost_in_vain > _MOST_LOST_IN_VAIN * self.cluster.workers:
             raise BackendError(
@@ -286,7 +297,7 @@ class VirtualBackend:
         if self.cluster.replaced:
             self._come_up(worker, self.now)
         else:
-            self._up_since[worker] = math.inf
+            self._by_name[worker].up_since = math.inf
 
     # -- attempts
 
@@ -296,25 +307,19 @@ class VirtualBackend:
         place = self._stages[stage]
         draw = self._draws.attempt(place, task, attempt.number)
         attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
-        seconds = draw.seconds * self._slowness[attempt.worker]
-        if self.cluster.warm_up is not None:
-            seconds += self._warm_up(attempt.worker)
+        worker = self._by_name[attempt.worker]
+        seconds = draw.seconds * worker.slowness
+        if not worker.warm:
+            worker.warm, worker.times_up = True, worker.times_up + 1
+            seconds += self._force.warm_up(worker.number, worker.times_up)
         function = self._draws.noises[place].function
         if function is not None:
             seconds = seconds_of(function, self._seen(attempt, place, seconds))
         return seconds, True
 
-    def _warm_up(self, worker: str) -> float:
-        """Return what an attempt takes longer on a worker, which is warm from now on."""
-        if worker in self._warm:
-            return 0.0
-        self._warm.add(worker)
-        times = self._times_up[worker] = self._times_up.get(worker, 0) + 1
-        return self._force.warm_up(_number(worker), times)
-
     def _seen(self, attempt: ModelAttempt, place: int, seconds: float) -> SimulatedAttempt:
         stage, task = attempt.key
-        worker = _number(attempt.worker)
+        worker = self._by_name[attempt.worker].number
         return SimulatedAttempt(
             stage=stage,
             task=task,
@@ -347,8 +352,7 @@ class VirtualBackend:
         self.trace.ended(seconds, status)
         if self.trace.keeps_bars:
             stage, task = attempt.key
-            place = self._stages[stage]
-            worker = _number(attempt.worker)
+            place, worker = self._stages[stage], self._by_name[attempt.worker].number
             self.trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
         runs_on = status is Status.CANCELLED and not self.cluster.kills
         if runs_on and not self.cluster.holds and attempt.end < math.inf:
@@ -368,7 +372,3 @@ class VirtualBackend:
 
     def _arrived(self, report: Report) -> None:
         self._reports.append(report)
-
-
-def _number(worker: str) -> int:
-    return int(worker.rpartition(":")[2].removeprefix("w"))

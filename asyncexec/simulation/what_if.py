@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from asyncexec.errors import AsyncexecError
 from asyncexec.simulation.as_json import attributes, plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
-from asyncexec.simulation.durations import Durations
-from asyncexec.simulation.overheads import Overheads, overheads_of
+from asyncexec.simulation.durations import Durations, Seconds
+from asyncexec.simulation.overheads import overheads_of
 from asyncexec.simulation.pauses import Pause, without_pauses
-from asyncexec.simulation.recorded import RecordedRun, like_runs
+from asyncexec.simulation.recorded import Attempts, RecordedRun, read_run
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
+from asyncexec.simulation.task_causes import together
 from asyncexec.simulation.worker_causes import WorkerCauses, worker_causes
 from asyncexec.straggler.names import RULE_NAMES
 
 MOST_ERROR = 0.25
 """A model that is further off than this for the run as it was run says nothing of how it would go elsewhere."""
+
+_MOST_LIKE = 5
+_ALIKE_Z = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +33,25 @@ class WhatIf:
     """A recorded run, simulated on as many workers as it had, and elsewhere."""
 
     run: RecordedRun
+    """The run without its pauses,"""
+
+    as_recorded: RecordedRun
+    """and with them."""
+
+    pauses: tuple[Pause, ...] = ()
+    """The times at which everything stood still."""
+
     stages: Mapping[str, Separated]
     workers: WorkerCauses
-    overheads: Overheads
+
+    overheads: Mapping[str, float]
+    """What the run took beside its attempts, as attributes of a :class:`Cluster`."""
+
+    others: int = 0
+    """The number of further runs of the same plan, from which tasks are known."""
+
+    changes: Cluster
+    """What was said to be different there, beside the defaults of a cluster."""
 
     here: Comparison
     """The run on as many workers as it had, which shows how accurate the model is."""
@@ -36,18 +59,6 @@ class WhatIf:
     there: Comparison
     """The variants elsewhere; the others are compared to the first. Where it is not known if tasks or attempts were
     slow, runs of both are in it."""
-
-    changes: Cluster
-    """What was said to be different there, beside the defaults of a cluster."""
-
-    as_recorded: RecordedRun
-    """The run with its pauses,"""
-
-    pauses: tuple[Pause, ...] = ()
-    """which are the times at which everything stood still; they are cut out of ``run``."""
-
-    others: int = 0
-    """The number of further runs of the same plan, from which tasks are known."""
 
     @property
     def measured_cost(self) -> float:
@@ -61,12 +72,16 @@ class WhatIf:
         return cluster.cost(billed, run.attempts)
 
     @property
+    def modelled_seconds(self) -> float:
+        """The simulated makespan of the run as it was run."""
+        return self.here.rows[0].spread("makespan_seconds").median
+
+    @property
     def model_error(self) -> float | None:
         """The relative error of the simulated makespan (0.1: 10% too slow); None where only a part of the plan ran."""
         if not (self.run.whole and self.run.wall_seconds):
             return None
-        simulated = self.here.rows[0].spread("makespan_seconds").median
-        return simulated / self.run.wall_seconds - 1.0
+        return self.modelled_seconds / self.run.wall_seconds - 1.0
 
     @property
     def refused(self) -> str:
@@ -74,24 +89,27 @@ class WhatIf:
         error = self.model_error
         if error is None or abs(error) <= MOST_ERROR:
             return ""
-        simulated = self.here.rows[0].spread("makespan_seconds").median
         return (
-            f"the model takes {simulated:.3g} s for the run as it was run, which took {self.run.wall_seconds:.3g} s "
-            f"({error:+.0%}); no more than {MOST_ERROR:.0%} is near enough to tell how it would go elsewhere"
+            f"the model takes {self.modelled_seconds:.3g} s for the run as it was run, which took "
+            f"{self.run.wall_seconds:.3g} s ({error:+.0%}); no more than {MOST_ERROR:.0%} is near enough to tell how "
+            f"it would go elsewhere"
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
-        names = "executor status completed resumed slots wall_seconds slot_seconds attempts backups"
+        measured = (
+            "executor status completed resumed slots wall_seconds slot_seconds attempts backups"
+        )
+        stage = "slow_share witnesses blamed_on_attempts by_nature explained_share"
         return {
             "measured": {
                 "folder": str(self.run.folder),
                 "cost": self.measured_cost,
-                **attributes(self.run, *names.split()),
+                **attributes(self.run, *measured.split()),
             },
             "model_error": self.model_error,
             "refused": self.refused or None,
-            "overheads": attributes(self.overheads),
+            "overheads": plain(self.overheads),
             "pauses": [attributes(pause) for pause in self.pauses],
             "workers": {
                 "slowness": plain(self.workers.slowness),
@@ -99,14 +117,7 @@ class WhatIf:
             },
             "other_runs": self.others,
             "stages": {
-                name: attributes(
-                    part,
-                    "slow_share",
-                    "witnesses",
-                    "blamed_on_attempts",
-                    "by_nature",
-                    "explained_share",
-                )
+                name: attributes(part, *stage.split())
                 | attributes(part.noise, "hang_share", "failure_share")
                 for name, part in self.stages.items()
             },
@@ -116,7 +127,7 @@ class WhatIf:
 
 def what_if(
     run: RecordedRun,
-    cluster: Cluster | Mapping[str, Any],
+    changes: Mapping[str, Any],
     variants: Sequence[Variant],
     seeds: Sequence[int],
     *,
@@ -126,14 +137,14 @@ def what_if(
     timeout: Any = None,
     on_run: OnRun | None = None,
 ) -> WhatIf:
-    """Return how ``run`` would go on ``cluster``, and how accurate the model is.
+    """Return how ``run`` would go elsewhere, and how accurate the model is.
 
     Parameters
     ----------
     run : RecordedRun
-    cluster : Cluster, or mapping of attributes of one
-        What is different there; what it leaves at its default is as it was in the run: whether attempts can be stopped,
-        how the speeds of workers differ, and what starting up takes.
+    changes : mapping of attributes of Cluster
+        What is different there (``{"workers": 100}``); all else is as it was in the run: the number of workers,
+        whether attempts can be stopped, how the speeds of workers differ, and what starting up takes.
     variants : sequence of Variant
     seeds : sequence of int
     slowness, durations
@@ -152,12 +163,13 @@ def what_if(
     """
     others = like_runs(run)
     as_recorded, (run, pauses) = run, without_pauses(run)
+    # Cause after cause: what one explains is taken out before the next is looked for.
     workers, overheads = worker_causes(run), overheads_of(run)
     stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
-    measured = measured_cluster(run, workers, overheads)
-    changes: dict[str, Any] = {"workers": run.slots}
-    changes |= cluster if isinstance(cluster, Mapping) else _changes(cluster)
-    ends = [0] if all(part.known for part in stages.values()) else [0, 1]
+    figures = run.figures
+    measured: dict[str, Any] = {name: getattr(figures, name) for name in _ABILITIES}
+    measured |= {"workers": run.slots, **overheads, **workers.as_cluster()}
+    changes = {"workers": run.slots, **changes}
     case = Case(
         plan=run.to_plan(),
         cluster=Cluster(**measured),
@@ -165,46 +177,68 @@ def what_if(
         retry=run.retry if retry is None else retry,
         timeout=timeout,
     )
+    ends = [0] if all(part.known for part in stages.values()) else [0, 1]
     here = [_with_causes(case, stages, end) for end in ends]
     there = [replace(end, cluster=Cluster(**measured | changes)) for end in here]
     return WhatIf(
         run=run,
+        as_recorded=as_recorded,
+        pauses=pauses,
         stages=stages,
         workers=workers,
         overheads=overheads,
+        others=len(others),
+        changes=Cluster(**changes),
         here=_together([compare(end, [as_it_was(run)], seeds, on_run=on_run) for end in here]),
         there=_together([compare(end, variants, seeds, on_run=on_run) for end in there]),
-        changes=Cluster(**changes),
-        as_recorded=as_recorded,
-        pauses=pauses,
-        others=len(others),
     )
 
 
-def measured_cluster(
-    run: RecordedRun, workers: WorkerCauses, overheads: Overheads
-) -> dict[str, Any]:
-    """Return the attributes of the :class:`Cluster` that ``run`` had."""
-    figures = run.figures
-    abilities = {"kills": figures.kills, "avoids": figures.avoids, "holds": figures.holds}
-    known = {**overheads.as_cluster(), **workers.as_cluster(), **abilities}
-    return {"workers": run.slots, "metered": figures.metered, **known}
+_ABILITIES = ("kills", "avoids", "holds", "metered")
 
 
-def _changes(cluster: Cluster) -> dict[str, Any]:
-    usual = Cluster()
-    named = {each.name: getattr(cluster, each.name) for each in fields(cluster)}
-    different = {name: value for name, value in named.items() if value != getattr(usual, name)}
-    return different | {"workers": cluster.workers}
+def like_runs(run: RecordedRun) -> list[RecordedRun]:
+    """Return further runs of the same plan in the folder around ``run``, the latest few.
+
+    A plan whose functions and inputs are not known by a fingerprint is the same if its stages have the same names and
+    shapes, and what is slow in one run is so in the other: by chance, slow tasks would hardly be the same ones.
+    """
+    found: list[RecordedRun] = []
+    for path in sorted(run.folder.parent.glob("*/plan.json"), reverse=True):
+        if path.parent != run.folder and len(found) < _MOST_LIKE:
+            try:
+                other = read_run(path.parent)
+            except AsyncexecError:
+                continue  # It has not ended, or cannot be read: it is not what was asked for.
+            if _same_plan(run, other):
+                found.append(other)
+    return found
+
+
+def _same_plan(run: RecordedRun, other: RecordedRun) -> bool:
+    shapes, others = ([(s.name, s.shape) for s in each.stages] for each in (run, other))
+    if run.plan != other.plan or shapes != others or run.fingerprint != other.fingerprint:
+        return False
+    return bool(run.fingerprint) or any(
+        together(*_both(one.attempts, two.attempts)) > _ALIKE_Z
+        for one, two in zip(run.stages, other.stages, strict=True)
+    )
+
+
+def _both(one: Attempts, two: Attempts) -> tuple[Seconds, Seconds]:
+    """Return what the tasks took that succeeded in both, at their first success in each."""
+    kept = [attempts.where(attempts.succeeded) for attempts in (one, two)]
+    (tasks, first), (others, second) = (np.unique(a.task, return_index=True) for a in kept)
+    _, here, there = np.intersect1d(tasks, others, return_indices=True)
+    return kept[0].seconds[first[here]], kept[1].seconds[second[there]]
 
 
 def _with_causes(case: Case, stages: Mapping[str, Separated], end: int) -> Case:
     """Return ``case``, with what is slow attributed to attempts (end 0) or tasks (1) where that is not known."""
     separated = {name: part.at(end) for name, part in stages.items()}
+    durations = {name: durations for name, (durations, _) in separated.items()}
     return replace(
-        case,
-        durations={name: durations for name, (durations, _) in separated.items()},
-        noise={name: noise for name, (_, noise) in separated.items()},
+        case, durations=durations, noise={n: noise for n, (_, noise) in separated.items()}
     )
 
 

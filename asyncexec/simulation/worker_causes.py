@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.simulation.durations import Empirical
-from asyncexec.simulation.rank_tests import greater, ranks
-from asyncexec.simulation.recorded import Attempts
-
-if TYPE_CHECKING:
-    from asyncexec.simulation.recorded import RecordedRun
+from asyncexec.simulation.durations import Empirical, Seconds
+from asyncexec.simulation.recorded import Attempts, RecordedRun
+from asyncexec.simulation.task_causes import ranks
 
 # Stages with fewer attempts, or shorter ones, say nothing about workers.
 _LEAST_ATTEMPTS = 4
@@ -40,13 +36,13 @@ class WorkerCauses:
     slowness: Mapping[str, float] = field(default_factory=dict[str, float])
     """The factor by which everything took longer on each worker, where they differ."""
 
-    warm_up: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    warm_up: Seconds = field(default_factory=lambda: np.zeros(0))
     """What the first attempt on each worker took longer, in seconds, where it did."""
 
     firsts: frozenset[tuple[str, float]] = frozenset()
     """Those attempts, by worker and start."""
 
-    def factor(self, attempts: Attempts) -> NDArray[np.float64]:
+    def factor(self, attempts: Attempts) -> Seconds:
         """Return the factor of the worker of each attempt, shape (attempts,)."""
         return np.array([self.slowness.get(worker, 1.0) for worker in attempts.worker.tolist()])
 
@@ -65,69 +61,40 @@ class WorkerCauses:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """Attempts that succeeded, of all stages that say something; arrays of shape (attempts,)."""
-
-    attempts: Attempts
-    extra: NDArray[np.float64]
-    """Seconds beyond the median of the stage."""
-    ratio: NDArray[np.float64]
-    """Logarithm of the seconds divided by the median."""
-    rank: NDArray[np.float64]
-    """Rank within the stage, from 0 to 1."""
-    nth: NDArray[np.int64]
-    """Which attempt it was on its worker, from 0."""
-
-
 def worker_causes(run: RecordedRun) -> WorkerCauses:
     """Return what workers did to the durations of ``run``, as far as ranks show that it was not chance."""
-    seen = _seen(run)
-    if seen is None:
+    parts = [stage.attempts.where(stage.attempts.succeeded) for stage in run.stages]
+    parts = [part for part in parts if len(part) >= _LEAST_ATTEMPTS]
+    parts = [part for part in parts if np.median(part.seconds) >= _LEAST_SECONDS]
+    if not parts:
         return WorkerCauses()
-    worker, first = seen.attempts.worker, seen.nth == 0
-    warms = _warms_up(seen, first)
+    every = Attempts.all_of(parts)
+    # Stages differ; what is compared between workers is relative to the stage.
+    median = np.concatenate([np.full(len(part), np.median(part.seconds)) for part in parts])
+    rank = np.concatenate([(ranks(part.seconds) + 0.5) / len(part) for part in parts])
+    ratio = np.log(every.seconds / median)
+    worker, nth = every.worker, _nth(every)
+    first = nth == 0
+    warms = _warms_up(ratio, rank, nth)
     usual = ~first if warms else np.ones_like(first)
-    slowness = _slowness(worker[usual], seen.ratio[usual], seen.rank[usual])
+    slowness = _slowness(worker[usual], ratio[usual], rank[usual])
     if len(slowness) > run.slots:
         # Some took the places of others; those that were there longest stand for all.
-        busy = {name: float(seen.attempts.seconds[worker == name].sum()) for name in slowness}
+        busy = {name: float(every.seconds[worker == name].sum()) for name in slowness}
         longest = sorted(busy, key=busy.__getitem__)[-run.slots :]
         slowness = {name: slowness[name] for name in longest}
     if not warms:
         return WorkerCauses(slowness=slowness)
-    begun = seen.attempts.started[first].tolist()
+    begun = every.started[first].tolist()
     return WorkerCauses(
         slowness=slowness,
-        warm_up=np.maximum(seen.extra[first], 0.0),
+        warm_up=np.maximum((every.seconds - median)[first], 0.0),
         firsts=frozenset(zip(worker[first].tolist(), begun, strict=True)),
     )
 
 
-def _seen(run: RecordedRun) -> _Seen | None:
-    parts: list[Attempts] = []
-    medians: list[NDArray[np.float64]] = []
-    of_stages: list[NDArray[np.float64]] = []
-    for stage in run.stages:
-        attempts = stage.attempts.where(stage.attempts.succeeded)
-        median = float(np.median(attempts.seconds)) if len(attempts) else 0.0
-        if len(attempts) >= _LEAST_ATTEMPTS and median >= _LEAST_SECONDS:
-            parts.append(attempts)
-            medians.append(np.full(len(attempts), median))
-            of_stages.append((ranks(attempts.seconds) + 0.5) / len(attempts))
-    if not parts:
-        return None
-    every, median_of = Attempts.all_of(parts), np.concatenate(medians)
-    return _Seen(
-        attempts=every,
-        extra=every.seconds - median_of,
-        ratio=np.log(every.seconds / median_of),
-        rank=np.concatenate(of_stages),
-        nth=_nth(every),
-    )
-
-
 def _nth(attempts: Attempts) -> NDArray[np.int64]:
+    """Return which attempt each was on its worker, from 0."""
     order = np.lexsort((attempts.started, attempts.worker))
     worker = attempts.worker[order]
     places = np.arange(len(order))
@@ -137,57 +104,62 @@ def _nth(attempts: Attempts) -> NDArray[np.int64]:
     return nth
 
 
-def _warms_up(seen: _Seen, first: NDArray[np.bool_]) -> bool:
+def _warms_up(ratio: Seconds, rank: Seconds, nth: NDArray[np.int64]) -> bool:
     """Return whether the first attempts on workers took longer, also than the second ones, which began soon after."""
-    second = seen.nth == 1
+    first, second = nth == 0, nth == 1
     if not second.any():
         return False
-    more = float(np.median(seen.ratio[first]))
-    if more - max(0.0, float(np.median(seen.ratio[second]))) < math.log(_WARM_FACTOR):
+    more = float(np.median(ratio[first]))
+    if more - max(0.0, float(np.median(ratio[second]))) < math.log(_WARM_FACTOR):
         return False
     if first.sum() == 1:
-        longest = bool(seen.ratio[first][0] >= seen.ratio.max())
+        longest = bool(ratio[first][0] >= ratio.max())
         return longest and more > math.log(_ALONE_FACTOR) and len(first) >= _ENOUGH_ALONE
-    return greater(ranks(seen.rank), first) > _FIRSTS_Z
+    return _greater(ranks(rank), first) > _FIRSTS_Z
 
 
-def _slowness(
-    worker: NDArray[np.str_], ratio: NDArray[np.float64], rank: NDArray[np.float64]
-) -> dict[str, float]:
+def _slowness(worker: NDArray[np.str_], ratio: Seconds, rank: Seconds) -> dict[str, float]:
     """Return the factor of each worker; nothing where all seem alike."""
-    workers = [str(name) for name in np.unique(worker)]
-    if len(workers) < 2:
+    own = {str(name): worker == name for name in np.unique(worker)}
+    if len(own) < 2:
         return {}
     rank = ranks(rank)
-    found = dict.fromkeys(workers, 1.0)
-    for name in workers:
-        own = worker == name
-        factor = math.exp(float(np.median(ratio[own]) - np.median(ratio[~own])))
-        if factor > _SLOW_FACTOR and _chance(rank, own) * len(workers) < _LEAST_CHANCE:
+    found = dict.fromkeys(own, 1.0)
+    for name, on_it in own.items():
+        factor = math.exp(float(np.median(ratio[on_it]) - np.median(ratio[~on_it])))
+        if factor > _SLOW_FACTOR and _chance(rank, on_it) * len(own) < _LEAST_CHANCE:
             found[name] = factor
     left = ratio - np.log([found[name] for name in worker.tolist()])
-    if _spread(ranks(left), worker, workers) > _SPREAD_Z:
-        for name in workers:
-            found[name] *= math.exp(float(np.median(left[worker == name])))
+    if _spread(ranks(left), list(own.values())) > _SPREAD_Z:
+        for name, on_it in own.items():
+            found[name] *= math.exp(float(np.median(left[on_it])))
     return found if any(abs(math.log(factor)) > 1e-9 for factor in found.values()) else {}
 
 
-def _chance(rank: NDArray[np.float64], own: NDArray[np.bool_]) -> float:
+def _greater(rank: Seconds, chosen: NDArray[np.bool_]) -> float:
+    """Return whether the chosen ones are greater than the others, as a z-score (H. Mann, D. Whitney, 1947)."""
+    count, among = len(rank), int(chosen.sum())
+    others = count - among
+    if not among or not others:
+        return 0.0
+    excess = float(rank[chosen].sum()) - among * (count - 1) / 2.0
+    return excess / math.sqrt(among * others * (count + 1) / 12.0)
+
+
+def _chance(rank: Seconds, own: NDArray[np.bool_]) -> float:
     """Return the chance that one of equal workers has attempts so long as these."""
     count, among = len(rank), int(own.sum())
     # All are among the longest so many: exact where there are few, for which the normal distribution is not.
     above = int((rank >= rank[own].min()).sum())
     exact = math.exp(_log_choices(above, among) - _log_choices(count, among))
-    normal = 0.5 * math.erfc(greater(rank, own) / math.sqrt(2.0))
+    normal = 0.5 * math.erfc(_greater(rank, own) / math.sqrt(2.0))
     return 2.0 * min(exact, normal)
 
 
-def _spread(rank: NDArray[np.float64], worker: NDArray[np.str_], workers: list[str]) -> float:
+def _spread(rank: Seconds, own: list[NDArray[np.bool_]]) -> float:
     """Return whether workers differ, as a z-score (W. Kruskal, W. Wallis, 1952; its chi-square taken for normal)."""
-    count, middle = len(rank), (len(rank) - 1) / 2.0
-    of_each = [rank[worker == name] for name in workers]
-    between = sum(len(own) * (float(own.mean()) - middle) ** 2 for own in of_each)
-    free = len(workers) - 1
+    count, middle, free = len(rank), (len(rank) - 1) / 2.0, len(own) - 1
+    between = sum(len(rank[each]) * (float(rank[each].mean()) - middle) ** 2 for each in own)
     return (12.0 * between / (count * (count + 1)) - free) / math.sqrt(2.0 * free)
 
 

@@ -30,12 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     tables = {} if options.file is None else read_tables(options.file)
     for setting in options.set:
         assign_setting(tables, setting)
-    scenario = Scenario.of(tables)
     allowed = options.allow_import
-    told = scenario.run(
+    scenario = Scenario.of(
+        tables,
         load=partial(load_plan, inputs={}) if allowed else None,
         find=load_object if allowed else None,
     )
+    told = scenario.run()
     case = told.there.case if isinstance(told, WhatIf) else told.case
     variants, seeds = scenario.variants, scenario.seeds
     if options.workers is not None:

@@ -311,10 +311,6 @@ UPWARDS = {
         "asyncexec.array.blocking",
         "asyncexec.engine.blocking_calls",
     ): "`.compute()` blocks; nothing else may",
-    (
-        "asyncexec.simulation.__main__",
-        "asyncexec.cli",
-    ): "`python -m asyncexec.simulation` is a command, and nobody imports it",
 }
 
 PREFERRED_LINES, MOST_LINES = 400, 500

@@ -324,9 +324,9 @@ def test_measured_durations_are_a_distribution(capsys, tmp_path):
     assert json.loads(out)["durations"].startswith("Empirical(80 durations")
 
 
-def test_the_module_of_the_simulator_is_the_same_command():
+def test_no_bar_is_shown_where_there_is_no_terminal():
     done = subprocess.run(
-        [sys.executable, "-m", "asyncexec.simulation", *SMALL, "--seeds", "1"],
+        [sys.executable, "-m", "asyncexec.cli", "simulate", *SMALL, "--seeds", "1"],
         capture_output=True, text=True, timeout=scaled(100), check=True, cwd=REPOSITORY,
     )  # fmt: skip
     assert "60 tasks in 1 stage on 20 workers" in done.stdout

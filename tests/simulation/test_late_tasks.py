@@ -91,8 +91,8 @@ def test_variants_are_compared_on_all_tasks():
 
 def test_a_file_says_the_numbers():
     tables = {"plan": {"path": "mine:chain", "late_tasks": {"fetch": 20}}}
-    scenario = Scenario.of(tables | {"runs": {"rules": ["off"], "seeds": 1}})
-    compared = scenario.run(load={"mine:chain": chain()}.__getitem__)
+    tables |= {"runs": {"rules": ["off"], "seeds": 1}}
+    compared = Scenario.of(tables, load={"mine:chain": chain()}.__getitem__).run()
     assert compared.rows[0].runs[0].tasks == 41
     with pytest.raises(OptionError, match=r"plan.late_tasks is a table"):
         Scenario.of({"plan": {"late_tasks": 5}})
@@ -125,7 +125,7 @@ def test_a_recorded_run_comes_back_with_the_sizes_that_were_as_late_as_they_were
 
 
 def test_what_if_takes_a_recorded_run_with_late_stages(folder):
-    told = what_if(read_run(folder), Cluster(workers=2), [Variant("off")], [0])
+    told = what_if(read_run(folder), {"workers": 2}, [Variant("off")], [0])
     assert told.there.rows[0].runs[0].tasks == 26
     assert told.model_error is not None
 

@@ -11,7 +11,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import OptionError
 from asyncexec.plan.relations import All, Blockwise
-from asyncexec.simulation import Cluster, Constant
+from asyncexec.simulation import Constant
 from asyncexec.simulation.comparison import Variant
 from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import what_if
@@ -84,14 +84,14 @@ def test_a_run_in_a_folder_of_runs_is_found_if_it_is_the_only_one(folder, tmp_pa
 
 
 def test_the_model_agrees_with_a_quiet_run(folder):
-    told = what_if(read_run(folder), Cluster(workers=4), MATRIX, [0, 1])
+    told = what_if(read_run(folder), {"workers": 4}, MATRIX, [0, 1])
     # The machine that runs this may be busy with other things: the run is slower then, not the model.
     assert -0.7 < told.model_error < 0.5
 
 
 def test_elsewhere_is_faster_as_there_are_more_workers_and_costs_what_they_cost(folder):
     run = read_run(folder)
-    told = what_if(run, Cluster(workers=60, price_per_hour=3600.0), MATRIX, range(5))
+    told = what_if(run, {"workers": 60, "price_per_hour": 3600.0}, MATRIX, range(5))
     barriers, _, pipelined, _ = (row.spread("makespan_seconds").median for row in told.there.rows)
     assert pipelined <= barriers < run.wall_seconds / 4
     assert told.there.rows[0].spread("cost").median == pytest.approx(run.slot_seconds, rel=0.5)
@@ -173,11 +173,11 @@ def test_stages_that_never_ran_are_given_durations(folder, tmp_path):
     assert (run.whole, run.completed) == (False, 60)
     assert [stage.measured for stage in run.stages] == [True, *[False] * (len(run.stages) - 1)]
     with pytest.raises(OptionError, match=r"'brief'.*--durations brief=HOW"):
-        what_if(run, Cluster(workers=60), MATRIX, [0])
+        what_if(run, {"workers": 60}, MATRIX, [0])
     with pytest.raises(OptionError, match="'other'"):
-        what_if(run, Cluster(workers=60), MATRIX, [0], durations={"other": Constant(1.0)})
+        what_if(run, {"workers": 60}, MATRIX, [0], durations={"other": Constant(1.0)})
     given = {stage.name: Constant(50.0) for stage in run.stages[1:]}
-    told = what_if(run, Cluster(workers=60), MATRIX, [0], durations=given)
+    told = what_if(run, {"workers": 60}, MATRIX, [0], durations=given)
     assert told.there.rows[0].spread("makespan_seconds").median > 50.0 * (len(run.stages) - 1)
     assert told.model_error is None, "a part of a run says nothing about the whole"
     assert json.loads(json.dumps(told.as_json()))["measured"]["status"] == "cancelled"
@@ -197,8 +197,8 @@ def test_what_a_measured_run_would_have_cost_is_billed_as_elsewhere(folder):
     prices = {"price_per_hour": 3600.0, "billed_step_seconds": 1.0}
 
     def cost(billed):
-        cluster = Cluster(workers=4, billed=billed, **prices)
-        return what_if(run, cluster, MATRIX[:1], [0]).measured_cost
+        changes = {"workers": 4, "billed": billed, **prices}
+        return what_if(run, changes, MATRIX[:1], [0]).measured_cost
 
     assert cost("attempts") == pytest.approx(run.attempts)
     assert cost("workers") == pytest.approx(4 * math.ceil(run.wall_seconds))

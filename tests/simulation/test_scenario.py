@@ -2,11 +2,12 @@
 
 import pytest
 
+from asyncexec.config.tables import read_tables
 from asyncexec.errors import OptionError
 from asyncexec.simulation import Cluster, Lognormal, Noise, simulate
 from asyncexec.simulation.comparison import Variant
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.scenario import Scenario
+from asyncexec.simulation.scenario import PlanSection, Scenario
 
 
 def test_a_scenario_is_simulated_as_its_parts_would_be():
@@ -30,9 +31,9 @@ def test_a_scenario_is_simulated_as_its_parts_would_be():
 
 def test_an_empty_file_asks_for_what_the_command_does_without_options(tmp_path):
     (tmp_path / "case.toml").write_text("")
-    scenario = Scenario.read(tmp_path / "case.toml")
-    assert scenario == Scenario.of({})
-    assert scenario.cluster == Cluster()
+    scenario = Scenario.of(read_tables(tmp_path / "case.toml"))
+    assert scenario.source.cluster == Cluster()
+    assert scenario.source.plan.tasks == 1000
     assert scenario.variants == [Variant("off"), Variant("two_phase")]
     assert list(scenario.seeds) == [0, 1, 2]
 
@@ -44,7 +45,7 @@ def test_durations_are_a_text_a_number_several_or_a_table():
         (["20", "a=5"], ("20", "a=5")),
         ({"a": "constant:5", "b": 2.5}, ("a=constant:5", "b=2.5")),
     ):
-        assert Scenario.of({"plan": {"durations": written}}).plan.durations == texts
+        assert PlanSection(durations=written).durations == texts
 
 
 @pytest.mark.parametrize(

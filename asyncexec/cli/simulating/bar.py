@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError
-
-if TYPE_CHECKING:
-    from asyncexec.simulation.comparison import OnRun, Variant
+from asyncexec.simulation.comparison import OnRun, Variant
 
 
 class _Bar(Progress):
     """Reads the share that is complete each time that it is drawn, in the thread that draws."""
 
     begun = 0
-    run = ""
+    run = "simulating"
     share: Callable[[], float] = float
 
     def get_renderables(self) -> Iterable[RenderableType]:
         share = self.share()
         for task in self.tasks:
-            task.description = self.run or "simulating"
             task.completed = max(0, self.begun - 1) + share
-            task.fields["run"] = f"run {self.begun} of {task.total:g}, {share:.0%}"
+            task.description = f"{self.run} (run {self.begun} of {task.total:g}, {share:.0%})"
         yield from super().get_renderables()
 
 
@@ -37,14 +33,13 @@ def simulation_bar(runs: int, *, quiet: bool) -> Generator[OnRun]:
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
         BarColumn(bar_width=32),
-        TextColumn("{task.fields[run]}"),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
     hidden = quiet or not console.is_terminal
     with _Bar(*columns, console=console, transient=True, disable=hidden) as bar:
-        bar.add_task("", total=runs, run="")
+        bar.add_task("", total=runs)
 
         def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
             bar.begun, bar.run, bar.share = bar.begun + 1, f"{variant}, seed {seed}", share

@@ -2,84 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator
 
-from rich.console import Console
+import typer
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from asyncexec.cli.simulating.tables import time_text
-
-if TYPE_CHECKING:
-    from asyncexec.simulation.explanation import Considered, TaskExplanation
+from asyncexec.cli.simulating.tables import table_of, time_text
+from asyncexec.simulation.explanation import TaskExplanation
 
 
-def print_explanation(console: Console, explained: TaskExplanation) -> None:
+def print_explanation(explained: TaskExplanation, *, as_json: bool) -> None:
     """Print the attempts of the task as they were, and the answers of the rule while they ran."""
-    console.print(
-        f"[bold]{escape(explained.stage)}:{explained.task}[/bold] under the rule {explained.rule}; times since the run "
-        f"started\n\nin the run",
-        soft_wrap=True,
-    )
-    attempts = _table("attempt", "worker", "started", "took", "ended")
-    for each in explained.recorded:
-        number = f"{each.number}{', a backup' if each.backup else ''}"
-        times = (time_text(each.started), time_text(each.seconds))
-        attempts.add_row(number, escape(each.worker), *times, each.status)
-    console.print(attempts if explained.recorded else "  no attempt of it started")
-    console.print("\nreplayed: when a backup of it was considered")
-    if not explained.considered:
-        console.print("  never: the rule was not asked while it ran")
-        _print_slow_workers(console, explained)
+    if as_json:
+        typer.echo(json.dumps(explained.as_json(), indent=2))
         return
-    # The answers are sentences, and the same few of them: below the table, by letters.
-    answers = {f"{each.verdict}; {each.ground}": "" for each in explained.considered}
-    answers = {answer: chr(ord("a") + place % 26) for place, answer in enumerate(answers)}
-    table = _table("at", "checks", "age", "slow from", "left", "a copy", "attempts", "backups", "answer")  # fmt: skip
-    for moment in explained.considered:
-        table.add_row(*_figures(moment), answers[f"{moment.verdict}; {moment.ground}"])
-    console.print(table)
-    for answer, letter in answers.items():
-        console.print(f"  {letter}: {answer}", soft_wrap=True)
-    _print_slow_workers(console, explained)
-    console.print(f"\n{_difference(explained)}", soft_wrap=True)
+    console = Console(highlight=False)
+    for part in _parts(explained):
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
-def _print_slow_workers(console: Console, explained: TaskExplanation) -> None:
+def _parts(explained: TaskExplanation) -> Iterator[RenderableType]:
+    yield (
+        f"[bold]{escape(explained.stage)}:{explained.task}[/bold] under the rule {explained.rule}; times since the run "
+        f"started\n\nin the run"
+    )
+    yield _attempts(explained) if explained.recorded else "  no attempt of it started"
+    yield "\nreplayed: when a backup of it was considered"
+    if explained.considered:
+        # The answers are sentences, and the same few of them: below the table, by letters.
+        given = dict.fromkeys(f"{each.verdict}; {each.ground}" for each in explained.considered)
+        answers = {answer: chr(ord("a") + place % 26) for place, answer in enumerate(given)}
+        yield _considered(explained, answers)
+        yield from (f"  {letter}: {answer}" for answer, letter in answers.items())
+    else:
+        yield "  never: the rule was not asked while it ran"
     if explained.slow_workers:
-        console.print("\nworkers that were found slow")
+        yield "\nworkers that were found slow"
     for each in explained.slow_workers:
         rested = ", ".join(time_text(at) for at in each.rested)
         dealt = f"left idle from {rested} on" if rested else "worked on, as it gained nothing else"
-        console.print(
+        yield (
             f"  {escape(each.worker)}: {each.ratio:.1f} times as long as others, found at {time_text(each.found)}; "
-            f"{dealt}",
-            soft_wrap=True,
+            f"{dealt}"
         )
+    if explained.considered:
+        yield f"\n{_difference(explained)}"
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+def _attempts(explained: TaskExplanation) -> Table:
+    table = table_of("attempt", "worker", "started", "took", "ended")
+    for each in explained.recorded:
+        number = f"{each.number}{', a backup' if each.backup else ''}"
+        times = (time_text(each.started), time_text(each.seconds))
+        table.add_row(number, escape(each.worker), *times, each.status)
     return table
 
 
-def _figures(each: Considered) -> tuple[str, ...]:
-    slow, left, copy = (
-        "-" if seconds is None else time_text(seconds)
-        for seconds in (each.slow_age_seconds, each.remaining_seconds, each.copy_seconds)
-    )
-    return (
-        time_text(each.at),
-        f"{each.checks:,}",
-        time_text(each.age_seconds),
-        slow,
-        left,
-        copy,
-        f"{each.attempts} of {each.copies}",
-        f"{each.running_backups} of {each.backups}",
-    )
+def _considered(explained: TaskExplanation, answers: dict[str, str]) -> Table:
+    table = table_of("at", "checks", "age", "slow from", "left", "a copy", "attempts", "backups", "answer")  # fmt: skip
+    for each in explained.considered:
+        expected = (each.slow_age_seconds, each.remaining_seconds, each.copy_seconds)
+        table.add_row(
+            time_text(each.at),
+            f"{each.checks:,}",
+            time_text(each.age_seconds),
+            *("-" if seconds is None else time_text(seconds) for seconds in expected),
+            f"{each.attempts} of {each.copies}",
+            f"{each.running_backups} of {each.backups}",
+            answers[f"{each.verdict}; {each.ground}"],
+        )
+    return table
 
 
 def _difference(explained: TaskExplanation) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from statistics import median
-from typing import TYPE_CHECKING
 
-from rich.console import Console
+import typer
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
 from asyncexec.simulation.as_json import plain
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.comparison import Case, Comparison
 from asyncexec.simulation.noise import QUIET, noise_of
+from asyncexec.simulation.separation import Separated
 from asyncexec.simulation.what_if import WhatIf
-
-if TYPE_CHECKING:
-    from asyncexec.simulation.cluster import Cluster
-    from asyncexec.simulation.comparison import Case, Comparison
-    from asyncexec.simulation.separation import Separated
 
 # Slow attempts of a stage are reported if it has more than this share of all worker time.
 _MATTERS = 0.01
@@ -25,63 +24,56 @@ _NOTED_FACTOR = 1.5
 _NOTED_SHARE = 0.1
 
 
-def print_result(console: Console, result: Comparison | WhatIf) -> None:
-    """Print the tables of a simulation."""
-    if isinstance(result, WhatIf):
-        _print_what_if(console, result)
-    else:
-        _print_comparison(console, result)
+def print_result(result: Comparison | WhatIf, *, as_json: bool) -> None:
+    """Print the tables of a simulation, or everything as JSON."""
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2))
+        return
+    console = Console(highlight=False)
+    parts = _what_if(result) if isinstance(result, WhatIf) else _comparison(result)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
-def _print_comparison(console: Console, compared: Comparison) -> None:
-    """Print the figures of all variants, in a table for each order of stages."""
-    _print_case(console, compared, compared.case.cluster)
+def _comparison(compared: Comparison) -> Iterator[RenderableType]:
+    """Yield the figures of all variants, in a table for each order of stages."""
+    yield _heading(compared, compared.case.cluster)
     orders = dict.fromkeys(row.variant.barriers for row in compared.rows)
     for barriers in orders:
         rows = [row for row in compared.rows if row.variant.barriers is barriers]
         several = len(compared.case.plan.stages) > 1 or len(orders) > 1
         how = "stages wait for each other" if barriers else "stages pipelined"
-        console.print(f"\n[bold]{how}[/bold]" if several else "")
-        console.print(comparison_table(compared, rows))
+        yield f"\n[bold]{how}[/bold]" if several else ""
+        yield comparison_table(compared, rows)
 
 
-def _print_what_if(console: Console, result: WhatIf) -> None:
-    """Print a recorded run, its simulations elsewhere, and the accuracy of the model."""
+def _what_if(result: WhatIf) -> Iterator[RenderableType]:
+    """Yield a recorded run, its simulations elsewhere, the accuracy of the model, and why nothing is promised."""
     run = result.run
-    _print_case(console, result.there, result.changes)
-    console.print(
-        f"measured: executor {escape(run.executor)}, {run.slots:,} attempts at once, {escape(run.folder.name)}\n",
-        soft_wrap=True,
+    yield _heading(result.there, result.changes)
+    yield (
+        f"measured: executor {escape(run.executor)}, {run.slots:,} attempts at once, {escape(run.folder.name)}\n"
     )
-    console.print(what_if_table(result))
-    for line in ("", *_accuracy(result), *_causes(result)):
-        console.print(line, soft_wrap=True)
+    yield what_if_table(result)
+    yield f"\n{_model(result)}"
+    if result.refused:
+        busy = time_text(run.slot_seconds / run.slots)
+        lead, tail = (time_text(result.overheads[f"{n}_seconds"]) for n in ("lead", "tail"))
+        yield (
+            f"Nothing is promised: {result.refused}. Attempts took {busy} on each of {run.slots:,} workers, {lead} "
+            f"passed before the first and {tail} after the last. What is missing is beside the attempts: waits before "
+            f"retries, the driver's own work, values that travel, or another load on the machine. Record a longer run, "
+            f"or one on workers that are up already (several runs of one engine)."
+        )
+    yield from _causes(result)
 
 
-def _accuracy(result: WhatIf) -> list[str]:
-    """Return the error of the model, or why it is not known, and why nothing is promised."""
-    return [_model_line(result), *([_missing(result)] if result.refused else [])]
-
-
-def _missing(result: WhatIf) -> str:
-    """Return where the time of a run is that the model does not explain."""
-    run, known = result.run, result.overheads
-    busy = run.slot_seconds / run.slots
-    return (
-        f"Nothing is promised: {result.refused}. Attempts took {time_text(busy)} on each of {run.slots:,} workers, "
-        f"{time_text(known.lead_seconds)} passed before the first and {time_text(known.tail_seconds)} after the last. "
-        f"What is missing is beside the attempts: waits before retries, the driver's own work, values that travel, "
-        f"or another load on the machine. Record a longer run, or one on workers that are up already (several runs of "
-        f"one engine)."
-    )
-
-
-def _model_line(result: WhatIf) -> str:
+def _model(result: WhatIf) -> str:
+    """Return the error of the model, or why it is not known."""
     run = result.run
     if result.model_error is not None:
-        simulated = result.here.rows[0].spread("makespan_seconds").median
         return (
-            f"The model takes {time_text(simulated)} for the run as it was run, which took "
+            f"The model takes {time_text(result.modelled_seconds)} for the run as it was run, which took "
             f"{time_text(run.wall_seconds)} ({result.model_error:+.0%})."
         )
     before = f", {run.resumed:,} of them before it" if run.resumed else ""
@@ -92,69 +84,55 @@ def _model_line(result: WhatIf) -> str:
     )
 
 
-def _causes(result: WhatIf) -> list[str]:
-    """Return to what the differences of durations were attributed."""
+def _causes(result: WhatIf) -> Iterator[str]:
+    """Yield to what the differences of durations were attributed."""
     run, workers = result.run, result.workers
-    found = [
-        f"everything stood still from {time_text(pause.at)} on, for {time_text(pause.seconds)}: this is cut out of "
-        f"what was measured, and not repeated elsewhere"
-        for pause in result.pauses
-    ]
+    for pause in result.pauses:
+        yield (
+            f"everything stood still from {time_text(pause.at)} on, for {time_text(pause.seconds)}: this is cut out of "
+            f"what was measured, and not repeated elsewhere"
+        )
     slow = {name: factor for name, factor in workers.slowness.items() if factor > _NOTED_FACTOR}
     if slow:
         named = ", ".join(f"{escape(name)} {factor:.1f}x" for name, factor in slow.items())
-        found.append(f"slow workers: {named}; they are dealt out at random elsewhere")
+        yield f"slow workers: {named}; they are dealt out at random elsewhere"
     elif workers.slowness:
-        found.append(
-            "workers differ in speed; the measured speeds are dealt out at random elsewhere"
-        )
+        yield "workers differ in speed; the measured speeds are dealt out at random elsewhere"
     if len(workers.warm_up):
         extra = time_text(float(median(workers.warm_up.tolist())))
-        found.append(
-            f"first attempts on workers took {extra} longer: so it is once for each worker"
-        )
+        yield f"first attempts on workers took {extra} longer: so it is once for each worker"
     for stage in run.stages:
-        part = result.stages[stage.name]
         if stage.attempts.seconds.sum() > _MATTERS * run.slot_seconds:
-            found += _cause(escape(stage.name), part, others=result.others)
-    return found
+            yield from _stage_causes(escape(stage.name), result.stages[stage.name], result.others)
 
 
-def _cause(name: str, part: Separated, *, others: int) -> list[str]:
-    """Return the cause to which the slow attempts of a stage were attributed."""
-    found: list[str] = []
+def _stage_causes(name: str, part: Separated, others: int) -> Iterator[str]:
     if part.explained_share > _NOTED_SHARE:
         share = f"{part.explained_share:.0%} of the spread"
-        found.append(f"{name}: {share} is explained by the places and sizes of tasks")
+        yield f"{name}: {share} is explained by the places and sizes of tasks"
     if not part.slow_share:
-        return found
-    slow = f"{name}: {part.slow_share:.1%} of first attempts took over twice what was expected"
-    tell = (
-        f"{part.witnesses:,} of these tasks had another attempt that tells"
-        if part.witnesses
-        else ("no task had another attempt that tells")
+        return
+    tell = f"{part.witnesses:,} of these tasks" if part.witnesses else "no task"
+    elsewhere = f", in {others} other run{'s' * (others > 1)} too"
+    least, most = (f"{1.0 - share:.0%}" for share in reversed(part.by_nature))
+    laid = (
+        f"{most} laid on attempts"
+        if part.known
+        else f"from {least} to {most} may be the attempts' doing, and both are simulated (plan.slow_tail says which)"
     )
-    if others and part.witnesses:
-        tell += f", in {others} other run{'s' * (others > 1)} too"
-    least, most = part.by_nature
-    if part.known:
-        found.append(f"{slow}; {tell}: {1.0 - least:.0%} laid on attempts")
-    else:
-        found.append(
-            f"{slow}; {tell}: from {1.0 - most:.0%} to {1.0 - least:.0%} may be the attempts' doing, "
-            f"and both are simulated (plan.slow_tail says which)"
-        )
-    return found
+    yield (
+        f"{name}: {part.slow_share:.1%} of first attempts took over twice what was expected; {tell} had another "
+        f"attempt that tells{elsewhere if others and part.witnesses else ''}: {laid}"
+    )
 
 
-def _print_case(console: Console, compared: Comparison, cluster: Cluster) -> None:
+def _heading(compared: Comparison, cluster: Cluster) -> str:
     case, plan, seeds = compared.case, compared.case.sized, compared.seeds
     tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
     many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"
-    console.print(
-        f"[bold]{escape(plan.name)}[/bold]: {tasks} in {stages} on {cluster}{_noise(case)}; {many}",
-        soft_wrap=True,
+    return (
+        f"[bold]{escape(plan.name)}[/bold]: {tasks} in {stages} on {cluster}{_noise(case)}; {many}"
     )
 
 

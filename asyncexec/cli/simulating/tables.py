@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from asyncexec.plan.memory import format_bytes
 from asyncexec.simulation.comparison import Compared, Comparison, Spread
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from asyncexec.simulation.what_if import WhatIf
+from asyncexec.simulation.what_if import WhatIf
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
+def table_of(*headings: str, gap: int = 2) -> Table:
+    """Return an empty table without lines."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if heading or place else "left", no_wrap=True)
+    return table
+
+
 def comparison_table(compared: Comparison, rows: Sequence[Compared]) -> Table:
     """Return a column for each of ``rows``, and a row for each figure that one of them has."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("", style="bold", no_wrap=True)
-    for row in rows:
-        table.add_column(row.variant.rule, justify="right", no_wrap=True)
+    table = table_of("", *(row.variant.rule for row in rows), gap=1)
+    table.columns[0].style = "bold"
     for name, cell in _figures(compared):
         cells = [cell(row) for row in rows]
         if any(cells):
@@ -35,10 +37,8 @@ def what_if_table(what_if: WhatIf) -> Table:
     """Return a row for the recorded run, and one for each of its simulations elsewhere."""
     there, run = what_if.there, what_if.run
     priced = there.case.cluster.priced
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for heading in ("stages", "takes", "per seed", "faster", "work", "backups", *["cost"] * priced):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("stages", "takes", "per seed", "faster", "work", "backups", *["cost"] * priced)
+    table = table_of("", *headings)
     times = time_text(run.wall_seconds), "", "", time_text(run.slot_seconds)
     cost = [_money(what_if.measured_cost)] * priced
     table.add_row("measured", "", *times, f"{run.backups:,}", *cost, style="dim")
