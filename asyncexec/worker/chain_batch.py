@@ -71,6 +71,7 @@ class ChainBatch(LocalBatch):
         for program, specs in self._following:
             if not self._run(program, self._with_values(specs, reports), keeping, worker):
                 return False
+        # Those of the last stage have no reader in this batch.
         self._values.clear()
         return True
 
@@ -87,12 +88,15 @@ class ChainBatch(LocalBatch):
 
     def _with_values(self, specs: Sequence[AttemptSpec], sink: ReportSink) -> Iterator[AttemptSpec]:
         """Yield those of ``specs`` that have an input, with it; the others are reported as cancelled."""
+        # A generator: each is looked for when its turn comes, after the attempt before it has ended.
         values = self._values
         for spec in specs:
             (before,) = spec.inputs
             if before in values:
+                # Taken out: nobody else reads the value, which is to be freed with the attempt.
                 yield new(AttemptSpec, (spec[0], spec[1], (values.pop(before),), spec[3]))
             else:
+                # By way of the control: one that was stopped meanwhile has been reported by whoever stopped it.
                 for attempt in self._stops.stop((spec.attempt,), leave=False).not_started:
                     sink.ended(Outcome(attempt, Status.CANCELLED))
 

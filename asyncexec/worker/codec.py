@@ -30,6 +30,7 @@ from asyncexec.worker.attempt import describe
 from asyncexec.worker.records import Note, Report, Started
 
 _HEADER = struct.Struct("<I")
+# Nothing of these is defined in a script or a function, so that they need no pickler in Python, as cloudpickle's is.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _NO_VALUE = (
     "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, "
@@ -164,6 +165,7 @@ def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
     elif outcome.value is not None:
         try:
             value = encode_value(outcome.value).data
+        # Only this one fails: the outcomes of others in the message are not to be lost with it.
         except SerializationError as failure:
             status, error = Status.FAILED, describe(failure)
     told = None if error is None else _Error(*error[:4], error.record)
@@ -206,6 +208,7 @@ def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
         end = position + row.value_bytes
         values.append(Encoded(data[position:end]) if row.value_bytes else None)
         position = end
+    # Cut off on the way, or written by another version: half of a message must not pass for all of it.
     if position != len(data):
         raise _no_reports(f"{len(data)} bytes instead of {position}")
     return message, values

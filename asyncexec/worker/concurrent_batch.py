@@ -40,12 +40,15 @@ class ConcurrentControl:
         self.running_since = 0.0
         self.waiting: frozenset[int] = frozenset()
         self._lock = threading.Lock()
+        # Those stopped before the loop's thread had a runner for them.
         self._early: set[int] = set()
         self._stop: Callable[[Collection[int]], object] | None = None
 
     def stop(self, attempts: Collection[int], *, leave: bool = True) -> StopResult:
         """Drop those of ``attempts`` that have not started, and cancel those that run, also without ``leave``."""
         del leave
+        # The same lock as in `begin`: a stop in between would find neither the runner nor somebody who reads
+        # `_early`.
         with self._lock:
             if self._stop is None:
                 self._early.update(attempts)
@@ -74,6 +77,7 @@ class ConcurrentReports:
 
     def __init__(self, worker: str = "") -> None:
         self.worker = worker
+        # Deques, whose appends and pops are atomic: the loop must not wait for a lock that a slow reader holds.
         self._outcomes: deque[Outcome] = deque()
         self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
         self.noted = self._notes.append
@@ -92,6 +96,7 @@ class ConcurrentReports:
 
     def outcomes(self) -> list[Outcome]:
         """Remove and return the outcomes so far."""
+        # As many as there are now: the loop may append as fast as this takes away.
         taken = self._outcomes
         return [taken.popleft() for _ in range(len(taken))]
 
@@ -109,6 +114,7 @@ class ConcurrentReports:
         """Return the starts that were not returned before, of attempts that have run for a while and still run."""
         starts, before = self._starts, time.monotonic() - START_SECONDS
         found: list[Started] = []
+        # They stand in the order of their starts, so that the first that is too young ends the look.
         while starts and starts[0][0] <= before:
             _, attempt = starts.popleft()
             if attempt in self._running:
@@ -173,8 +179,10 @@ class ConcurrentBatchRunner:
             ended=self._over.set,
             keep_exception=self._keep_exception,
         )
+        # Before the start: an attempt that was stopped already must be dropped before it can begin.
         self._control.begin(lambda attempts: loop.call_soon_threadsafe(runner.stop, attempts))
         loop.call_soon_threadsafe(runner.start)
         self._over.wait()
+        # Lanes belong to the loop's thread, as the runner does.
         loop.call_soon_threadsafe(lanes.remove)
         return True

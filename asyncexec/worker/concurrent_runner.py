@@ -125,15 +125,18 @@ class ConcurrentRunner:
 
     def stop(self, attempts: Collection[int]) -> None:
         """Drop those of ``attempts`` that have not started, and cancel those that run."""
+        # They stay in the queue until their turn: to remove them would be a pass over it for every stop.
         waiting = {spec.attempt for spec in self._specs} - self._dropped
         for attempt in waiting.intersection(attempts):
             self._dropped.add(attempt)
             self._sink.ended(Outcome(attempt, Status.CANCELLED))
+        # Each once: a second cancellation would break into what a task awaits in order to clean up.
         running = self._running.keys() & set(attempts) - self._stopping
         self._stopping |= running
         for attempt in running:
             self._running[attempt].cancel()
         if running:
+            # A task may catch the cancellation and go on: nobody waits for it longer than this.
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._leave, running)
         self._check_end()
 
@@ -198,6 +201,8 @@ class ConcurrentRunner:
     def take_save(self, attempt: int) -> bool:
         """Return whether an attempt may save, which it does from now on if so."""
         with self._lock:
+            # Decided under one lock with `leave_saves`: an attempt saves and is found there, or it is given up and
+            # never saves.
             if not self.may_save(attempt):
                 return False
             self.saving[attempt] = threading.Event()
@@ -222,6 +227,7 @@ class ConcurrentRunner:
             with self._lock:
                 saved = self.saving.pop(attempt, None)
             if saved is not None:
+                # Somebody may wait for it before another attempt writes to the same place.
                 saved.set()
         if self._running.pop(attempt, None) is None:
             return  # It was left behind, and has ended after all.
@@ -253,6 +259,7 @@ class ConcurrentRunner:
         self._check_end()
 
     def _check_end(self) -> None:
+        # What is left in the queue was dropped, and has its outcome.
         if not self._over and not self._running and len(self._specs) == len(self._dropped):
             self._over = True
             if self._held:

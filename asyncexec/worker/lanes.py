@@ -85,6 +85,7 @@ class Lanes:
         for group in self._groups:
             while group.runners and group.taken < group.open:
                 if self._limit is not None and self.taken >= self._limit:
+                    # The limit is the whole worker's: no group further on has a lane either.
                     return
                 if not left:
                     self._fill_later()
@@ -94,9 +95,11 @@ class Lanes:
                     group.taken += 1
                     self.taken += 1
                 else:
+                    # All of its attempts have begun; those that run keep their lanes.
                     group.runners.popleft()
 
     def _fill_later(self) -> None:
+        # One call is enough: it looks at all groups.
         if not self._again:
             self._again = True
             asyncio.get_running_loop().call_soon(self._fill_again)

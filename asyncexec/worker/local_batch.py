@@ -95,6 +95,7 @@ class LocalBatch:
             If the attempt that runs was left behind: what is left of the batch, for another thread.
         """
         stopped = self.control.stop(attempts)
+        # Looked at after the stop: what ended just before it is in neither list, and has its outcome here.
         outcomes = self.reports.outcomes()
         outcomes += [Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started]
         if not stopped.left:
@@ -123,6 +124,7 @@ class LocalBatch:
         return LocalBatch(self.program, [spec for spec in self._specs if spec.attempt in waiting])
 
     def _cancelled(self, attempt: int) -> Outcome:
+        # Its thread reports nothing of it any more, so that what it took is known from outside only.
         since = self.control.running_since
         seconds = max(time.time() - since, 0.0)
         return Outcome(attempt, Status.CANCELLED, self.reports.worker, since, seconds)

@@ -111,6 +111,7 @@ class MemoryLimit:
     def set(self, allowed_bytes: int | None) -> None:
         """Let this process hold ``allowed_bytes``; None lifts the limit."""
         wanted = None if allowed_bytes is None else allowed_bytes + self._spare
+        # Tasks of one stage have one limit: a system call for each would be most of what a short one costs.
         if wanted == self._now:
             return
         _set_limit(wanted)

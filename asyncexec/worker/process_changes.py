@@ -110,6 +110,7 @@ class ProcessChanges:
             self.made.pop(what, None)
 
     def _note(self, what: object, take_back: Callable[[], object]) -> None:
+        # Only the first change of each thing: what was before it is what is put back.
         if what in self.made or not (self._owned or (self._batches and CURRENT.get() is not None)):
             return
         if not _is_importing(sys._getframe(2)):  # noqa: SLF001 - documented, for all its underscore

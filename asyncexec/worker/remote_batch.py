@@ -83,6 +83,7 @@ class RemoteBatch:
         """Run the attempts in this thread, and return notes and outcomes as bytes, or ``NEEDS_PROGRAM``."""
         control = self.control()
         reports = buffer_of(control)
+        # The driver only believes that this worker has the program: it may have dropped it, or been started anew.
         if not self.run(reports, worker=worker_name(), control=control, meter=meter):
             return NEEDS_PROGRAM
         return encode_reports([*reports.notes(), *reports.outcomes()])
@@ -133,6 +134,7 @@ class RemoteBatch:
         """
         program = self._load()
         if program is None:
+            # Before anything has started, so that the driver can send the same attempts again.
             yield NEEDS_PROGRAM
             return
         control = control or self.control()

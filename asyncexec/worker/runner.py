@@ -89,6 +89,7 @@ class BatchRunner:
         return finished
 
     def _run(self) -> bool:
+        # Local names: of a task that does nothing, this loop is most of the cost.
         begin, end = self._control.begin, self._control.end
         started, ended = self._sink.started, self._sink.ended
         meter, changes = self._meter, CHANGES.made
@@ -102,6 +103,7 @@ class BatchRunner:
             if run_one is None:
                 run_one = self._prepare()
                 context, forwarding = self._context, self._forwarding
+            # After the program is loaded: its memory, and that of the libraries it brings, is no attempt's.
             if meter is not None:
                 meter.start(saves=self._saves)
             outcome = run_one(spec) if context is None else context.copy().run(run_one, spec)
@@ -109,6 +111,8 @@ class BatchRunner:
                 CHANGES.undo()
             if forwarding is not None and forwarding.pending:
                 forwarding.flush(attempt)
+            # Whoever left it behind has reported it as cancelled: a second outcome would be taken for another
+            # attempt's.
             if not end():
                 return False
             ended(outcome)
