@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def contents(location: Location) -> str:
     """Return a hash of what is at ``location`` that changes when the array there is written to, or made anew.
 
-    Of files it takes in names, sizes and times, of objects in buckets what their listing says. It is ``""`` for other
+    Of files it takes in names, sizes and times: when they were written, which can be set back, and when anything was
+    changed last, which cannot. Of objects in buckets it takes in what their listing says. It is ``""`` for other
     stores, whose listings say nothing of that.
 
     Raises
@@ -59,4 +60,5 @@ def _files(path: Path) -> Iterator[str]:
             status = entry.stat()
             # Metadata are replaced as a whole, chunks may be on file systems that number their files anew.
             number = status.st_ino if name in NAMES else ""
-            yield f"{name} {status.st_size} {status.st_mtime_ns} {number}"
+            times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+            yield f"{name} {status.st_size} {times} {number}"
