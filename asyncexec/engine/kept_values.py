@@ -86,22 +86,23 @@ def keep_values(
     if not any(stage.holds_values for stage in plan.stages) or policies.work_dir is None:
         return KeptValues(store, caches, policies)
     far = store is None and backend.capabilities.locality is Locality.ELSEWHERE
-    if not policies.resume and not far:
+    resume = policies.resume and not getattr(plan.workspace, "has_passing_values", False)
+    if not resume and not far:
         return KeptValues(store, caches, policies)
     place = make_work_place(
         policies.work_dir,
         policies.storage_options,
         Opening(
             plan=plan.name,
-            fingerprint=_fingerprint(plan) if policies.resume else "",
+            fingerprint=_fingerprint(plan) if resume else "",
             execution=execution,
             locality=backend.capabilities.locality,
-            resume=policies.resume,
+            resume=resume,
         ),
         kind="values-",
     )
     try:
-        return KeptValues(store, caches, policies, place)
+        return KeptValues(store, caches, policies, place, resume=resume)
     except BaseException:
         place.release()
         raise
@@ -124,18 +125,21 @@ class KeptValues:
         caches: _Caches,
         policies: RunPolicies,
         place: WorkPlace | None = None,
+        *,
+        resume: bool = False,
     ) -> None:
         self.store = store
         self.journal: ValueJournal | None = None
         self._caches = caches
         self._policies = policies
+        self._resume = resume
         self._place: RunFolder | None = None
         if place is not None:
             blobs = Blobs(place.location)
             name = str(place.location)
             values = PlacedValues(blobs, name, uuid.uuid4().hex[:8])
-            self.store = self._place = RunFolder(place, values, keeps=policies.resume)
-            if policies.resume:
+            self.store = self._place = RunFolder(place, values, keeps=resume)
+            if resume:
                 self.journal = ValueJournal(
                     segments_at(place.location), blobs, pickled=pickle_value
                 )
@@ -160,7 +164,7 @@ class KeptValues:
                 self.journal.close()
         finally:
             if self._place is not None:
-                stays = self._policies.resume and (not succeeded or self._policies.keep_values)
+                stays = self._resume and (not succeeded or self._policies.keep_values)
                 self._place.close(stays=stays, held=[v for v in held if type(v) is ValueHandle])
             if self._caches.blobs is not None:
                 trim(

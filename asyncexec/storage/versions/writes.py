@@ -98,13 +98,15 @@ class SessionWrites:
     commit: Commit | None = None
     overwrite: bool = False
 
-    def open(self, *, same_process: bool, resume: bool, stop: Callable[[], None]) -> OpenWrites:
+    def open(self, *, same_process: bool, stop: Callable[[], None]) -> OpenWrites:
         """Make the new arrays in a fork of the session, and let tasks begin with it.
+
+        A run that is resumed does that too: what the session of a driver that was killed had not committed is gone.
 
         Raises
         ------
         OptionError
-            If the run is to be resumed, targets are in several sessions, or workers do not reach the repository.
+            If targets are in several sessions, or workers do not reach the repository.
         TargetExistsError
             If there is an array already and not ``overwrite``, or anything else.
         StorageError
@@ -112,11 +114,6 @@ class SessionWrites:
         """
         targets = [target for outputs in self.targets.values() for target in outputs]
         session = _one_session(targets)
-        if resume:
-            raise OptionError(
-                "a run that stores into an Icechunk session cannot be resumed: what the session has not committed goes "
-                "with this process. Leave out resume=True"
-            )
         check_session(session, commits=self.commit is not None)
         for target in targets:
             check_writable(target.ref.location)

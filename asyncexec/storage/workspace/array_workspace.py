@@ -95,6 +95,11 @@ class ArrayWorkspace:
     memory_dir: PlaceLike | None = field(default=None, repr=False)
     compressor: CompressorLike = "auto"
 
+    @property
+    def has_passing_values(self) -> bool:
+        """True where values of stages are of use to one run alone, which merges the forks that they are."""
+        return self.writes is not None
+
     def open(self, stages: Sequence[Stage], opening: Opening) -> OpenArrayWorkspace:
         """Check every place, then create the arrays of the run; if that fails, those created are removed again.
 
@@ -229,7 +234,7 @@ class ArrayWorkspace:
         if self.writes is None:
             return None
         same_process = opening.locality is Locality.SAME_PROCESS
-        return self.writes.open(same_process=same_process, resume=opening.resume, stop=opening.stop)
+        return self.writes.open(same_process=same_process, stop=opening.stop)
 
     def _memory(self, opening: Opening) -> RunChunks:
         """Return the run's share of its engine's memory; without an engine, there is memory in this process alone."""

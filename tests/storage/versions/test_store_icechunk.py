@@ -244,10 +244,32 @@ def test_what_is_no_session_or_none_to_write_to_is_refused(x, repo, session, tmp
         xp.to_zarr(x, zarr.storage.LoggingStore(session.store), path="x")
 
 
-def test_such_a_run_is_not_resumed(x, session, tmp_path):
-    with pytest.raises(OptionError, match="cannot be resumed"):
-        xp.store_icechunk(x, "x", session, resume=True, work_dir=tmp_path)
-    assert not session.has_uncommitted_changes
+async def test_a_run_that_is_resumed_goes_on_with_its_intermediates(x, repo, tmp_path):
+    def storing(session):
+        centred = x - xp.mean(x)
+        return xp.store_icechunk(centred, "x", session, commit="mine", compute=False)
+
+    mine = repo.writable_session("main")
+    theirs = repo.writable_session("main")
+    zarr.create_array(theirs.store, name="theirs", data=DATA)
+    theirs.commit("theirs")
+    async with ax.Engine("serial") as engine:
+        with pytest.raises(CommitConflictError):
+            await engine.execute(storing(mine), resume=True, work_dir=tmp_path)
+        again = storing(repo.writable_session("main"))
+        result = await engine.execute(again, resume=True, work_dir=tmp_path)
+    assert {stage.resumed for stage in result.stages[:-1]} == {3, 1}
+    assert result.stages[-1].resumed == 0
+    np.testing.assert_array_equal(committed(repo, "x"), DATA - DATA.mean())
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_that_was_committed_is_not_repeated(x, repo, tmp_path):
+    options = {"commit": "once", "resume": True, "work_dir": tmp_path}
+    xp.store_icechunk(x, "x", repo.writable_session("main"), **options)
+    with pytest.raises(TargetExistsError, match="overwrite=True"):
+        xp.store_icechunk(x, "x", repo.writable_session("main"), **options)
+    assert next(iter(repo.ancestry(branch="main"))).message == "once"
 
 
 @pytest.mark.parametrize(
