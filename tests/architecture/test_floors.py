@@ -97,9 +97,17 @@ ON_USE = {
         "asyncexec.storage.chunks.shard_files",
     ): "most arrays have no shards",
     (
-        "asyncexec.storage.chunks.shard_files",
+        "asyncexec.storage.chunks.shard_codec",
         "asyncexec.storage.places.array_documents",
     ): "brings Zarr, which workers need of no array that was opened",
+    (
+        "asyncexec.storage.chunks.shard_objects",
+        "asyncexec.storage.chunks.object_requests",
+    ): "brings obstore, which is optional",
+    (
+        "asyncexec.storage.chunks.remote_chunks",
+        "asyncexec.storage.chunks.object_units",
+    ): "the same",
     (
         "asyncexec.storage.chunks.shard_files",
         "asyncexec.storage.chunks.zarr_chunks",

@@ -94,6 +94,8 @@ class StoredArray:
         Of an array that is to be created: 2 in a group of that format.
     generation : str
         The run that writes to it, if it is the target of one: attempts of an earlier run find nowhere to write to.
+    in_place : bool
+        Whether that run writes over what was there before, as long as it holds the place.
     keys : ChunkKeys
         The names of its chunks.
     metadata : str
@@ -113,6 +115,7 @@ class StoredArray:
     checksum: bool = False
     zarr_format: int = 3
     generation: str = ""
+    in_place: bool = False
     keys: ChunkKeys = DEFAULT_KEYS
     traits: ArrayTraits = NO_TRAITS
     part: PartOfTarget | None = None
@@ -238,11 +241,10 @@ class StoredArray:
 
     def __getstate__(self) -> dict[str, Any]:
         # Without cached properties and defaults, which would make what is sent to workers larger.
-        kind = type(self)
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name in self.__dataclass_fields__ and value is not getattr(kind, name, self)
+            if name in self.__dataclass_fields__ and value is not getattr(type(self), name, self)
         }
 
 
@@ -276,8 +278,7 @@ class PartOfTarget:
     @property
     def region(self) -> str:
         """The elements that are written, as a key of the array."""
-        along = zip(self.start, self.stop, strict=True)
-        return f"[{', '.join(f'{start}:{stop}' for start, stop in along)}]"
+        return f"[{', '.join(f'{a}:{b}' for a, b in zip(self.start, self.stop, strict=True))}]"
 
     @property
     def cover(self) -> tuple[range, ...]:
@@ -385,8 +386,7 @@ def _element(dtype: Any, location: Location) -> np.dtype[Any]:
 def _check_grid(location: Location, shape: Shape, chunks: Shape, shards: Shape | None) -> None:
     if len(shape) != len(chunks) or min(shape, default=0) < 0 or min(chunks, default=1) < 1:
         raise OptionError(
-            f"{location}: chunks {chunks} do not fit shape {shape}: "
-            f"give a length of at least 1 for every axis"
+            f"{location}: chunks {chunks} do not fit shape {shape}: give a length of at least 1 for every axis"
         )
     for n, unit in zip(shape, shards or chunks, strict=False):
         if isinstance(unit, Lengths) and unit.total != n:

@@ -23,6 +23,16 @@ class Verdict(Enum):
     LOST = "the array is another run's by now, or somebody else's: nothing is written"
 
 
+def run_of(generation: str) -> str:
+    """Return the run of a generation.
+
+    >>> from asyncexec.storage.chunks.generations import run_of
+    >>> run_of("plan-2"), run_of("2")
+    ('2', '2')
+    """
+    return generation.rpartition("-")[2]
+
+
 def is_own(found: str, generation: str) -> bool:
     """Return whether ``found`` is the generation of a run's own chunks: of the same run, or of one of the same plan.
 
@@ -54,7 +64,7 @@ def verdict(found: str, generation: str, stamp: Stamp | None) -> Verdict:
         return Verdict.LATE
     if not found or owns(stamp, found):
         return Verdict.LOST
-    earlier = found.rpartition("-")[2] < generation.rpartition("-")[2]
+    earlier = run_of(found) < run_of(generation)
     return Verdict.LATE if earlier else Verdict.LOST
 
 

@@ -103,24 +103,64 @@ async def hedged[T](
         found = await first()
         rule.end(clock() - began)
         return found
-    tasks = [asyncio.create_task(first())]
+    other = _Other(again, rule)
+    timer = asyncio.get_running_loop().call_later(delay, other.begin)
     try:
-        await asyncio.wait(tasks, timeout=delay)
-        if not tasks[0].done() and rule.ask_again():
-            _log.debug("asked again: %s of %s reads", rule.asked_again, rule.requests)
-            tasks.append(asyncio.create_task(again()))
-        found = await _quickest(tasks)
+        found = await other.unless_quicker(first())
     finally:
-        for task in tasks:
-            task.cancel()
+        timer.cancel()
+        other.cancel()
     rule.end(clock() - began)
     return found
 
 
-async def _quickest[T](tasks: list[asyncio.Task[T]]) -> T:
-    left = set(tasks)
-    while True:
-        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        good = [task for task in done if not task.cancelled() and task.exception() is None]
-        if good or not left:
-            return (good or list(done))[0].result()
+class _Other[T]:
+    """The second request, made when the first, which the present task waits for, is slow.
+
+    Nearly all requests need none, so the first has no task of its own: it is cancelled as by a timeout.
+    """
+
+    def __init__(self, again: Callable[[], Coroutine[Any, Any, T]], rule: HedgeRule) -> None:
+        self._again = again
+        self._rule = rule
+        self._waiting = asyncio.current_task()
+        self._task: asyncio.Task[T] | None = None
+        self._won = False
+
+    def begin(self) -> None:
+        """Make the request, if the budget has it."""
+        if self._rule.ask_again():
+            _log.debug("asked again: %s of %s reads", self._rule.asked_again, self._rule.requests)
+            self._task = asyncio.create_task(self._again())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled() and task.exception() is None and self._waiting is not None:
+            self._won = True
+            self._waiting.cancel()
+
+    async def unless_quicker(self, first: Coroutine[Any, Any, T]) -> T:
+        """Return what ``first`` returns, or this one if that comes sooner, or if the first fails."""
+        waiting, task = self._waiting, None
+        cancelled = 0 if waiting is None else waiting.cancelling()
+        try:
+            return await first
+        except asyncio.CancelledError:
+            task = self._task
+            if not self._won or task is None or waiting is None or waiting.uncancel() > cancelled:
+                raise
+            return task.result()
+        except Exception:
+            task, self._waiting = self._task, None
+            if task is None:
+                raise
+            await asyncio.wait([task])
+            if task.cancelled() or task.exception() is not None:
+                raise
+            return task.result()
+
+    def cancel(self) -> None:
+        """Let go of the request, if it is still under way."""
+        self._waiting = None
+        if self._task is not None:
+            self._task.cancel()

@@ -2,8 +2,8 @@
 
 Zarr's own way passes each chunk through its event loop, and writes what is there already without a look. Here a chunk
 is asked for and decoded, or encoded and written, in the calling thread, or awaited on the caller's event loop; the
-objects are the same. The chunks of one region are asked for at the same time. Arrays with shards, filters or unusual
-codecs are read and written with Zarr.
+objects are the same. The chunks of one region are asked for at the same time. Shards are read in
+:mod:`.shard_objects`; arrays with filters or unusual codecs are read and written with Zarr.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asyncexec.errors import AsyncexecError, CorruptChunkError
+from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.chunk_codec import ChunkCodec
 from asyncexec.storage.chunks.chunk_slices import (
     assign,
@@ -23,13 +23,8 @@ from asyncexec.storage.chunks.chunk_slices import (
     shape_of,
     within_one_chunk,
 )
-from asyncexec.storage.chunks.object_requests import (
-    AwaitedRequests,
-    BlockingRequests,
-    FetchedChunk,
-    run_blocking,
-)
-from asyncexec.storage.chunks.object_writes import ObjectWrites
+from asyncexec.storage.chunks.object_requests import FetchedChunk, run_blocking
+from asyncexec.storage.chunks.object_units import AT_ONCE, INLINE_BYTES, ObjectUnits
 from asyncexec.storage.chunks.request_loop import run_on_loop
 from asyncexec.storage.chunks.still_there import StillThere
 from asyncexec.storage.places.errors import cause, storage_error, together
@@ -40,11 +35,6 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import Encoding, StoredArray
     from asyncexec.storage.chunks.chunk_slices import ChunkSlice
     from asyncexec.storage.chunks.object_requests import Requests
-
-AT_ONCE = 16
-"""The chunks of one region that are asked for, or written, at the same time."""
-_INLINE_BYTES = 64 * 1024
-"""Up to this size a chunk is encoded and decoded on the event loop itself; a thread would cost more."""
 
 
 class ObjectChunks:
@@ -61,14 +51,12 @@ class ObjectChunks:
 
     def __init__(self, ref: StoredArray, encoding: Encoding, client: Any, path: str) -> None:
         self._ref = ref
-        self._prefix = f"{path}/" if path else ""
         self._dtype = ref.numpy_dtype
         self._codec = ChunkCodec(ref, encoding)
-        self._writes = ObjectWrites(ref, client, path)
-        self._awaited = AwaitedRequests(client, self._codec.chunk_bytes)
-        # None where the store is on this machine: there, nothing is won by asking for several chunks at a time.
-        self._rule = self._awaited.rule
-        self._blocking = BlockingRequests(client, self._rule)
+        self._units = ObjectUnits(
+            ref, client, path, encoded=self._encoded, nbytes=self._codec.chunk_bytes
+        )
+        self._rule = self._units.rule
         self._there = StillThere(ref)
 
     def read(self, region: Region) -> np.ndarray:
@@ -79,68 +67,45 @@ class ObjectChunks:
             found = self._one(chunk)
             return _read_only(self._decoded(chunk, found)[inner])
         if self._rule is None:
-            every = (run_blocking(self._fetched(self._blocking, c)) for c in _chunks(pieces))
+            blocking = self._units.blocking
+            every = (run_blocking(self._fetched(blocking, chunk)) for chunk in _chunks(pieces))
             return self._assembled(region, pieces, every)
         # Each is decoded here while others are under way.
-        fetches = [self._fetched(self._awaited, chunk) for chunk in _chunks(pieces)]
+        fetches = [self._fetched(self._units.awaited, chunk) for chunk in _chunks(pieces)]
         return self._assembled(region, pieces, run_on_loop(fetches, AT_ONCE))
 
     async def aread(self, region: Region) -> np.ndarray:
         """Do what :meth:`read` does, without blocking the event loop."""
-        pieces = self._pieces(region)
+        pieces, awaited = self._pieces(region), self._units.awaited
         if (one := within_one_chunk(pieces)) is not None:
             chunk, inner = one
-            found = await self._fetched(self._awaited, chunk)
+            found = await self._fetched(awaited, chunk)
             return _read_only((await self._apart(self._decoded, chunk, found))[inner])
         turn = asyncio.Semaphore(AT_ONCE)
-        fetches = [_within(turn, self._fetched(self._awaited, c)) for c in _chunks(pieces)]
+        fetches = [within_turn(turn, self._fetched(awaited, c)) for c in _chunks(pieces)]
         every = await asyncio.gather(*fetches)
         return await asyncio.to_thread(self._assembled, region, pieces, iter(every))
 
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks (or reaches the array's edge)."""
-        parts = self._parts(region, block)
-        if len(parts) == 1 or self._rule is None:
-            for chunk, part in parts:
-                run_blocking(self._stored(self._blocking, chunk, self._encoded(part)))
-            return
-        # Each is encoded here while others are under way, no more of them at a time than that.
-        stores = (self._stored(self._awaited, c, self._encoded(part)) for c, part in parts)
-        for _ in run_on_loop(stores, AT_ONCE):
-            pass
+        self._units.write(region, block)
 
     async def awrite(self, region: Region, block: np.ndarray) -> None:
         """Do what :meth:`write` does, without blocking the event loop."""
-        turn = asyncio.Semaphore(AT_ONCE)
-
-        async def one(chunk: Index, part: np.ndarray) -> None:
-            async with turn:
-                data = await self._apart(self._encoded, part)
-                await self._stored(self._awaited, chunk, data)
-
-        await asyncio.gather(*(one(chunk, part) for chunk, part in self._parts(region, block)))
+        await self._units.awrite(region, block)
 
     def key(self, chunk: Index) -> str:
         """Return the object of ``chunk``."""
-        return f"{self._prefix}{self._ref.keys.key(chunk)}"
+        return self._units.key(chunk)
 
     def _pieces(self, region: Region) -> list[list[ChunkSlice]]:
         return [chunk_slices(a, size) for a, size in zip(region, self._ref.chunks, strict=True)]
 
-    def _parts(self, region: Region, block: np.ndarray) -> list[tuple[Index, np.ndarray]]:
-        return [
-            (
-                tuple(piece.chunk for piece in combination),
-                block[(*[piece.in_result for piece in combination], ...)],
-            )
-            for combination in product(*self._pieces(region))
-        ]
-
     def _one(self, chunk: Index) -> FetchedChunk | None:
         """Return one chunk as it is stored; asked again if it is known by now what is slow."""
         if self._rule is None or self._rule.delay() is None:
-            return run_blocking(self._fetched(self._blocking, chunk))
-        return next(run_on_loop([self._fetched(self._awaited, chunk)], 1))
+            return run_blocking(self._fetched(self._units.blocking, chunk))
+        return next(run_on_loop([self._fetched(self._units.awaited, chunk)], 1))
 
     async def _fetched(self, requests: Requests, chunk: Index) -> FetchedChunk | None:
         """Return the chunk as it is stored; None where there is none."""
@@ -150,21 +115,10 @@ class ObjectChunks:
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise self._failed(error, "cannot be read", chunk, key) from cause(
-                error, self._ref.location
-            )
-
-    async def _stored(self, requests: Requests, chunk: Index, data: Any) -> None:
-        key = self.key(chunk)
-        try:
-            await self._writes.put(requests, key, data)
-        except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise self._failed(error, "cannot be written", chunk, key) from cause(
-                error, self._ref.location
-            )
-
-    def _failed(self, error: Exception, what: str, chunk: Index, key: str) -> AsyncexecError:
-        return storage_error(error, self._ref.location, what, chunk=chunk, path=key)
+            location = self._ref.location
+            raise storage_error(
+                error, location, "cannot be read", chunk=chunk, path=key
+            ) from cause(error, location)
 
     def _decoded(self, chunk: Index, found: FetchedChunk | None) -> np.ndarray:
         key = self.key(chunk)
@@ -206,7 +160,7 @@ class ObjectChunks:
         self, function: Callable[P, T], *args: P.args, **options: P.kwargs
     ) -> T:
         """Return what ``function`` returns, called in a thread where it would hold up the event loop."""
-        if self._codec.chunk_bytes <= _INLINE_BYTES and not self._there.is_due:
+        if self._codec.chunk_bytes <= INLINE_BYTES and not self._there.is_due:
             return function(*args, **options)
         return await asyncio.to_thread(function, *args, **options)
 
@@ -220,6 +174,7 @@ def _read_only(block: np.ndarray) -> np.ndarray:
     return block
 
 
-async def _within[T](turn: asyncio.Semaphore, coroutine: Coroutine[Any, Any, T]) -> T:
+async def within_turn[T](turn: asyncio.Semaphore, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what ``coroutine`` returns, which is awaited when its turn has come."""
     async with turn:
         return await coroutine

@@ -6,13 +6,18 @@ wait for an event loop: :func:`run_blocking` runs them where they are called.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from obstore.exceptions import NotSupportedError, PreconditionError
+
+from asyncexec.request_failures.reading import failure_of
 from asyncexec.storage.chunks.hedging import HedgeRule, hedged, rule_for
+from asyncexec.storage.chunks.part_requests import ObjectChangedError, PartRefusedError
 from asyncexec.storage.places import object_client
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.obstore_objects import version_of
@@ -22,12 +27,24 @@ SINGLE_PUT_BYTES = 64 * 2**20
 """Up to this size an object is written by one request."""
 
 
-class FetchedChunk(NamedTuple):
-    """A chunk as it is stored, with its version and the generation that it was written by (empty if none is known)."""
+class FetchedChunk:
+    """A chunk as it is stored; what obstore says of it besides is read when it is asked for, as few need that."""
 
-    data: Any
-    version: str
-    generation: str
+    __slots__ = ("_answer", "data")
+
+    def __init__(self, answer: Any, data: Any) -> None:
+        self._answer = answer
+        self.data = memoryview(data)
+
+    @property
+    def version(self) -> str:
+        """The version of the object."""
+        return version_of(self._answer.meta)
+
+    @property
+    def generation(self) -> str:
+        """The generation that it was written by; empty if none is known."""
+        return str(self._answer.attributes.get(GENERATION, ""))
 
 
 class Requests(Protocol):
@@ -35,6 +52,10 @@ class Requests(Protocol):
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
+        ...
+
+    async def look(self, key: str) -> FetchedChunk:
+        """Return the object without its data; raise FileNotFoundError where there is none."""
         ...
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
@@ -52,12 +73,32 @@ class BlockingRequests:
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
         if self._rule is None:
-            return _fetched(*object_client.get(self._client, key))
+            return FetchedChunk(*object_client.get(self._client, key))
         self._rule.begin()
         began = time.monotonic()
-        found = _fetched(*object_client.get(self._client, key))
+        found = FetchedChunk(*object_client.get(self._client, key))
         self._rule.end(time.monotonic() - began)
         return found
+
+    async def look(self, key: str) -> FetchedChunk:
+        """Return the object without its data; raise FileNotFoundError where there is none."""
+        return FetchedChunk(object_client.look(self._client, key), b"")
+
+    async def part(self, key: str, part: slice, version: str = "") -> FetchedChunk:
+        """Return a part of the object; see :class:`.part_requests.PartRequests`."""
+        try:
+            return FetchedChunk(*object_client.get(self._client, key, part_options(part, version)))
+        except NotSupportedError as error:
+            if part.stop is not None:
+                raise PartRefusedError(str(error)) from error
+            size = object_client.look(self._client, key).meta["size"]
+        except Exception as error:
+            raise _of_part(error) from error
+        return await self.part(key, _behind(part, size), version)
+
+    async def parts(self, key: str, parts: Sequence[slice], version: str = "") -> list[Any]:
+        """Return the bytes of several parts of the object, one after another."""
+        return [(await self.part(key, part, version)).data for part in parts]
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""
@@ -73,28 +114,62 @@ class AwaitedRequests:
     def __init__(self, client: Any, nbytes: int = 0) -> None:
         self._client = client
         self._remote = hasattr(client, "config") and nbytes > 0
-        self.rule = (
-            rule_for(endpoint_of_client(client), nbytes.bit_length()) if self._remote else None
-        )
+        self.rule = self._rule_for(nbytes) if self._remote else None
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
-        if self.rule is None:
-            return _fetched(*await object_client.aget(self._client, key))
-        answer, data = await hedged(
-            lambda: object_client.aget(self._client, key),
-            lambda: object_client.aget(self._other, key),
-            self.rule,
-        )
-        return _fetched(answer, data)
+        return FetchedChunk(*await self._got(key, None, self.rule))
 
-    @cached_property
-    def _other(self) -> Any:
-        return fresh_client(self._client)
+    async def look(self, key: str) -> FetchedChunk:
+        """Return the object without its data; raise FileNotFoundError where there is none."""
+        return FetchedChunk(await object_client.alook(self._client, key), b"")
+
+    async def part(self, key: str, part: slice, version: str = "") -> FetchedChunk:
+        """Return a part of the object; see :class:`.part_requests.PartRequests`."""
+        nbytes = -part.start if part.stop is None else part.stop - part.start
+        rule = self._rule_for(nbytes) if self._remote else None
+        try:
+            return FetchedChunk(*await self._got(key, part_options(part, version), rule))
+        except NotSupportedError as error:
+            if part.stop is not None:
+                raise PartRefusedError(str(error)) from error
+            size = (await object_client.alook(self._client, key)).meta["size"]
+        except Exception as error:
+            raise _of_part(error) from error
+        return await self.part(key, _behind(part, size), version)
+
+    async def parts(self, key: str, parts: Sequence[slice], version: str = "") -> list[Any]:
+        """Return the bytes of several parts of the object, asked for at the same time."""
+        if len(parts) == 1:
+            return [(await self.part(key, parts[0], version)).data]
+        found = await asyncio.gather(*[self.part(key, part, version) for part in parts])
+        return [part.data for part in found]
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""
         await object_client.aput(self._client, key, data, **_options(data, mode, generation))
+
+    async def _got(
+        self, key: str, options: Mapping[str, Any] | None, rule: HedgeRule | None
+    ) -> tuple[Any, Any]:
+        if rule is None:
+            return await object_client.aget(self._client, key, options)
+        return await hedged(
+            lambda: object_client.aget(self._client, key, options),
+            lambda: object_client.aget(self._other, key, options),
+            rule,
+        )
+
+    def _rule_for(self, nbytes: int) -> HedgeRule:
+        return rule_for(self._endpoint, nbytes.bit_length())
+
+    @cached_property
+    def _endpoint(self) -> str:
+        return endpoint_of_client(self._client)
+
+    @cached_property
+    def _other(self) -> Any:
+        return fresh_client(self._client)
 
 
 def run_blocking[T](coroutine: Coroutine[Any, Any, T]) -> T:
@@ -108,9 +183,36 @@ def run_blocking[T](coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a request that blocks has waited for an event loop")
 
 
-def _fetched(answer: Any, data: Any) -> FetchedChunk:
-    written_by = answer.attributes.get(GENERATION, "")
-    return FetchedChunk(memoryview(data), version_of(answer.meta), str(written_by))
+def part_options(part: slice, version: str) -> dict[str, Any]:
+    """Return obstore's options for a part of an object that has this version, as far as it says which that is."""
+    wanted = {"suffix": -part.start} if part.stop is None else (part.start, part.stop)
+    options: dict[str, Any] = {"range": wanted}
+    tag = json.loads(version).get("e_tag") if version else None
+    # A weak one says that what is there means the same, and no server takes it for a condition.
+    if tag and not tag.startswith("W/"):
+        options["if_match"] = tag
+    return options
+
+
+def _behind(part: slice, size: int) -> slice:
+    """Return the part at the end of an object of this size, for services (Azure) that know no such parts."""
+    return slice(max(0, size + part.start), size)
+
+
+def _of_part(error: Exception) -> Exception:
+    """Return ``error``, which a request for a part of an object has raised, as what is decided by."""
+    if isinstance(error, PreconditionError):
+        return ObjectChangedError(str(error))
+    if isinstance(error, FileNotFoundError):
+        return error
+    failure = failure_of(error)
+    if failure is None or failure.status in _REFUSALS:
+        return PartRefusedError(str(error))
+    return error
+
+
+_REFUSALS = (416, 501)
+"""The answers of servers that have no such part, or give no parts."""
 
 
 def _options(data: Any, mode: str, generation: str) -> Mapping[str, Any]:

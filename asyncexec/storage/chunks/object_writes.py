@@ -4,6 +4,9 @@ A chunk is created where there is none, with its run's generation as an attribut
 already, it is looked at. A late attempt of another run can thus write only where nothing is yet, and the run whose
 array it is replaces that, as it was seen. In stores that know no such conditions, or no attributes, a chunk is looked
 for first, and the stamp on the array says whose one is that is there.
+
+Where a run writes over a part of an array that was there before, chunks are looked at first, and replaced as they were
+seen as long as the run holds the place.
 """
 
 from __future__ import annotations
@@ -13,8 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-from asyncexec.storage.chunks.generations import Verdict, is_own, owns, stamp_by, verdict
+from asyncexec.storage.chunks.generations import (
+    Verdict,
+    is_own,
+    owns,
+    run_of,
+    stamp_by,
+    verdict,
+)
 from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.holds import HeldPlace
 from asyncexec.storage.places.obstore_objects import (
     forget_conditions,
     is_unconditional,
@@ -40,6 +51,7 @@ class ObjectWrites:
         self._generation = ref.generation
         # Nobody but this plan writes to the arrays of a run's own directory, whose chunks have checksums.
         self._is_private = ref.checksum
+        self._held = HeldPlace(ref.location, run_of(ref.generation)) if ref.in_place else None
         self._client = client
         self._prefix = f"{path}/" if path else ""
 
@@ -58,7 +70,9 @@ class ObjectWrites:
             return
         if keeps_attributes(self._client):
             try:
-                await self._put_as_own(requests, key, data)
+                await (self._put_as_own if self._held is None else self._put_over)(
+                    requests, key, data
+                )
             except Exception as error:
                 if not is_unconditional(error):
                     raise
@@ -88,13 +102,44 @@ class ObjectWrites:
             mode = found.version
         raise replaced(self._location)
 
+    async def _put_over(self, requests: Requests, key: str, data: Any) -> None:
+        """Write the chunk over what is there, which may be of before the run, as long as the run holds the place."""
+        for _ in range(_TRIES):
+            found = await self._looked(requests, key)
+            if found is not None and not is_own(found.generation, self._generation):
+                # One without a generation is of before all runs that could hold the place now.
+                await self._check_held(requests, now=bool(found.generation))
+            mode = "create" if found is None else found.version
+            try:
+                await requests.put(key, data, mode=mode, generation=self._generation)
+            except (AlreadyExistsError, PreconditionError):
+                continue
+            except FileNotFoundError:
+                if found is None:  # Of a bucket that is not there.
+                    raise
+                continue
+            return
+        raise replaced(self._location)
+
     async def _put_looking_first(self, requests: Requests, key: str, data: Any) -> None:
         """Write the chunk to a store that can neither refuse nor say whose one is that is there."""
-        if not self._is_private and await self._found(requests, key) is not None:
+        if self._held is not None:
+            await self._check_held(requests)
+        elif not self._is_private and await self._found(requests, key) is not None:
             stamp = await self._stamp(requests)
             if not owns(stamp, self._generation):
                 raise replaced(self._location)
         await requests.put(key, data)
+
+    async def _check_held(self, requests: Requests, *, now: bool = True) -> None:
+        if self._held is not None:
+            await self._held.check(lambda name: self._document(requests, name), now=now)
+
+    async def _looked(self, requests: Requests, key: str) -> FetchedChunk | None:
+        try:
+            return await requests.look(key)
+        except FileNotFoundError:
+            return None
 
     async def _found(self, requests: Requests, key: str) -> FetchedChunk | None:
         try:
@@ -122,8 +167,8 @@ class ObjectWrites:
         return bytes(found.data) == bytes(data)
 
     async def _stamp(self, requests: Requests) -> Stamp | None:
-        async def document(name: str) -> bytes | None:
-            found = await self._found(requests, f"{self._prefix}{name}")
-            return None if found is None else bytes(found.data)
+        return await stamp_by(lambda name: self._document(requests, name), self._generation)
 
-        return await stamp_by(document, self._generation)
+    async def _document(self, requests: Requests, name: str) -> bytes | None:
+        found = await self._found(requests, f"{self._prefix}{name}")
+        return None if found is None else bytes(found.data)

@@ -11,13 +11,17 @@ from functools import lru_cache
 from typing import Any
 
 
-def run_on_loop[T](coroutines: Iterable[Coroutine[Any, Any, T]], at_once: int) -> Iterator[T]:
+def run_on_loop[T](
+    coroutines: Iterable[Coroutine[Any, Any, T]],
+    at_once: int,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Iterator[T]:
     """Yield what ``coroutines`` return, in their order; no more than ``at_once`` of them are under way at a time.
 
     The first exception is raised when its turn comes; what is under way then is cancelled, and what was not begun is
-    closed.
+    closed. They run on ``loop``, by default on one for requests.
     """
-    loop = _loop(os.getpid())
+    loop = _loop(os.getpid()) if loop is None else loop
     pending = deque[Any]()
     left = iter(coroutines)
     try:

@@ -56,12 +56,12 @@ class ShardLayout:
 
     def index(self, data: Any) -> np.ndarray | None:
         """Return offset and length of each inner chunk, as a shard's index has them; None where it is damaged."""
-        entries = np.frombuffer(data, np.uint8)
-        if len(entries) != self.index_bytes or data[-_CHECKSUM_BYTES:] != _crc32c(
-            entries[:-_CHECKSUM_BYTES]
-        ):
+        if len(data) != self.index_bytes:
             return None
-        return entries[:-_CHECKSUM_BYTES].view(_ENTRY).reshape(*self.grid, 2)
+        entries = np.frombuffer(data, np.uint8)[:-_CHECKSUM_BYTES]
+        if data[-_CHECKSUM_BYTES:] != _crc32c(entries):
+            return None
+        return entries.view(_ENTRY).reshape(*self.grid, 2)
 
     def joined(self, chunks: Sequence[Any]) -> bytes:
         """Return the shard of encoded ``chunks``, in C order; None stands for one that is not there."""
@@ -98,17 +98,25 @@ def shard_layout(
     return ShardLayout(encoding, grid, str(getattr(place, "value", place)) == "end")
 
 
-def ranges(entries: Iterable[tuple[int, int]], gap: int = GAP_BYTES) -> list[tuple[int, int]]:
+def ranges(
+    entries: Iterable[tuple[int, int]], gap: int = GAP_BYTES, most: int | None = None
+) -> list[tuple[int, int]]:
     """Return the ranges of bytes, from start to stop, that have all ``entries`` (offset and length), as few as can be.
+
+    None is longer than ``most``, unless an entry is.
 
     >>> from asyncexec.storage.chunks.shard_layout import ranges
     >>> ranges([(300, 50), (0, 100), (100, 20)], gap=10)
     [(0, 120), (300, 350)]
+    >>> ranges([(300, 50), (0, 100), (100, 20)], gap=1000, most=200)
+    [(0, 120), (300, 350)]
     """
     found: list[tuple[int, int]] = []
     for offset, length in sorted(entries):
-        if found and offset <= found[-1][1] + gap:
-            found[-1] = found[-1][0], max(found[-1][1], offset + length)
+        start, stop = found[-1] if found else (0, -gap - 1)
+        longer = max(stop, offset + length)
+        if offset <= stop + gap and (most is None or longer - start <= most or longer == stop):
+            found[-1] = start, longer
         else:
             found.append((offset, offset + length))
     return found

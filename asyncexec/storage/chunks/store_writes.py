@@ -1,7 +1,8 @@
 """Writing chunks of a run to a Zarr store of any kind, so that what another run writes too late does no harm.
 
 A chunk is created where there is none. Where there is one, the stamp on the array says whose that is: the run whose
-array it is replaces the chunk, which is a late one of another run or one of its own, and any other run gives up.
+array it is replaces the chunk, which is a late one of another run or one of its own, and any other run gives up. Over a
+part of an array that was there before, a run writes as long as it holds the place.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
-from asyncexec.storage.chunks.generations import owns, stamp_by
+from asyncexec.storage.chunks.generations import owns, run_of, stamp_by
 from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.holds import HeldPlace
 from asyncexec.storage.places.store_creation import created
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class StoreWrites:
     def __init__(self, ref: StoredArray, store: Store, path: str) -> None:
         self._location = ref.location
         self._generation = ref.generation
+        self._held = HeldPlace(ref.location, run_of(ref.generation)) if ref.in_place else None
         self._store = store
         self._prefix = f"{path}/" if path else ""
 
@@ -67,6 +70,10 @@ class StoreWrites:
         Exception
             As the store has it.
         """
+        if self._held is not None:
+            await self._held.check(self._document)
+            await self._store.set(key, value)
+            return
         if await created(self._store, key, value):
             return
         if not owns(await stamp_by(self._document, self._generation), self._generation):

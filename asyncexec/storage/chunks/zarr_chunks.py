@@ -78,7 +78,7 @@ class ZarrChunks:
 
     async def aread(self, region: Region) -> np.ndarray:
         """Do what :meth:`read` does, without blocking the event loop."""
-        return await _on_zarrs_loop(self._read(region))
+        return await on_zarrs_loop(self._read(region))
 
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
@@ -86,7 +86,7 @@ class ZarrChunks:
 
     async def awrite(self, region: Region, block: np.ndarray) -> None:
         """Do what :meth:`write` does, without blocking the event loop."""
-        await _on_zarrs_loop(self._write(region, block))
+        await on_zarrs_loop(self._write(region, block))
 
     async def _read(self, region: Region) -> np.ndarray:
         forward, flips = _forwards(region)
@@ -228,7 +228,7 @@ async def _selected(array: Any, forward: Any) -> Any:
     return await array.oindex.getitem(forward)
 
 
-async def _on_zarrs_loop[T](coroutine: Coroutine[Any, Any, T]) -> T:
+async def on_zarrs_loop[T](coroutine: Coroutine[Any, Any, T]) -> T:
     """Return what a coroutine returns that Zarr's own event loop runs: some stores live on that one only."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, _get_loop()))
 

@@ -44,3 +44,10 @@ def release(location: Location, stamp: Stamp) -> None:
     with _lock:
         if _claimed.get(place) == stamp:
             del _claimed[place]
+
+
+def claimed_by(location: Location) -> str:
+    """Return the run of this process that has claimed the place ``location``; empty without one."""
+    with _lock:
+        held = _claimed.get(identity(location))
+    return "" if held is None else held.run

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import obstore
@@ -11,15 +10,15 @@ import obstore
 from asyncexec.request_failures.reading import failure_of
 from asyncexec.request_failures.reasons import NO_BUCKET
 from asyncexec.storage.places.requests import arequest, request
-from asyncexec.storage.places.store_clients import endpoint_of_client, repeats_itself, timed
+from asyncexec.storage.places.store_clients import facts_of, timed
 
 
 class MissingBucketError(Exception):
     """The bucket is not there: no object of it can be missing. The message is the store's."""
 
 
-def get(client: Any, key: str) -> tuple[Any, Any]:
-    """Return what obstore says of an object, and its data.
+def get(client: Any, key: str, options: Any = None) -> tuple[Any, Any]:
+    """Return what obstore says of an object, and its data, or that part of it which obstore's ``options`` are for.
 
     Raises
     ------
@@ -30,10 +29,31 @@ def get(client: Any, key: str) -> tuple[Any, Any]:
     """
 
     def one(timed_client: Any) -> tuple[Any, Any]:
-        answer = obstore.get(timed_client, key)
+        answer = obstore.get(timed_client, key, options=options)
         return answer, answer.bytes()
 
     return _request(client, one)
+
+
+def look(client: Any, key: str) -> Any:
+    """Return what obstore says of an object, without its data.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    Exception
+        As the store has it, after as many tries as make sense.
+    """
+    return _request(client, lambda c: obstore.get(c, key, options=_NO_DATA))
+
+
+async def alook(client: Any, key: str) -> Any:
+    """Do what :func:`look` does, without blocking the event loop."""
+    return await _arequest(client, lambda c: obstore.get_async(c, key, options=_NO_DATA))
+
+
+_NO_DATA: Any = {"head": True}
 
 
 def attributes(client: Any, key: str) -> dict[str, str]:
@@ -45,7 +65,7 @@ def attributes(client: Any, key: str) -> dict[str, str]:
         As the store has it, after as many tries as make sense.
     """
     try:
-        answer = _request(client, lambda c: obstore.get(c, key, options={"head": True}))
+        answer = look(client, key)
     except FileNotFoundError:
         return {}
     return {str(name): str(value) for name, value in answer.attributes.items()}
@@ -65,11 +85,11 @@ def written_at(client: Any, key: str) -> float:
     return found
 
 
-async def aget(client: Any, key: str) -> tuple[Any, Any]:
+async def aget(client: Any, key: str, options: Any = None) -> tuple[Any, Any]:
     """Do what :func:`get` does, without blocking the event loop."""
 
     async def one(timed_client: Any) -> tuple[Any, Any]:
-        answer = await obstore.get_async(timed_client, key)
+        answer = await obstore.get_async(timed_client, key, options=options)
         return answer, await answer.bytes_async()
 
     return await _arequest(client, one)
@@ -128,35 +148,39 @@ def delete(client: Any, keys: Sequence[str]) -> None:
 
 
 def _request[T](client: Any, call: Callable[[Any], T], sent: int = 0) -> T:
-    if not hasattr(client, "config"):
+    facts = facts_of(client)
+    if not facts.asks_service:
         return call(client)  # On this machine, or a web server.
-    endpoint, once = endpoint_of_client(client), repeats_itself(client)
-    with _told_bucket():
+    try:
         return request(
-            lambda seconds: call(timed(client, seconds)), endpoint, nbytes=sent, once=once
+            lambda seconds: call(timed(client, seconds)),
+            facts.endpoint,
+            nbytes=sent,
+            once=facts.repeats_itself,
         )
+    except FileNotFoundError as error:
+        _check_bucket(error)
+        raise
 
 
 async def _arequest[T](client: Any, call: Callable[[Any], Awaitable[T]], sent: int = 0) -> T:
-    if not hasattr(client, "config"):
+    facts = facts_of(client)
+    if not facts.asks_service:
         return await call(client)
-    endpoint, once = endpoint_of_client(client), repeats_itself(client)
-    with _told_bucket():
+    try:
         return await arequest(
             lambda seconds: call(timed(client, seconds)),
-            endpoint,
+            facts.endpoint,
             nbytes=sent,
-            once=once,
+            once=facts.repeats_itself,
             limited=False,
         )
-
-
-@contextmanager
-def _told_bucket() -> Generator[None]:
-    try:
-        yield
     except FileNotFoundError as error:
-        failure = failure_of(error)
-        if failure is not None and failure.reason is NO_BUCKET:
-            raise MissingBucketError(str(error)) from None
+        _check_bucket(error)
         raise
+
+
+def _check_bucket(error: FileNotFoundError) -> None:
+    failure = failure_of(error)
+    if failure is not None and failure.reason is NO_BUCKET:
+        raise MissingBucketError(str(error)) from None

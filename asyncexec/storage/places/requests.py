@@ -138,7 +138,7 @@ class Tries:
         self._count = self._tried = 0
 
     def begin(self, now: float) -> None:
-        """Note that the next try begins."""
+        """Note that a try has begun."""
         self._began = now
         self._tried += 1
 
@@ -206,17 +206,21 @@ async def arequest[T](
     Exception
         What the last try raised.
     """
-    state = state_of(endpoint)
-    tries = Tries(state, time.monotonic())
+    state, start = state_of(endpoint), time.monotonic()
+    tries: Tries | None = None
     while True:
         async with shared_budget() if budget is None else budget:
             now = time.monotonic()
-            tries.begin(now)
             seconds = state.try_seconds(now, nbytes)
             try:
-                async with asyncio.timeout(seconds if limited and not once else None):
+                if limited and not once:
+                    async with asyncio.timeout(seconds):
+                        found = await call(seconds)
+                else:
                     found = await call(seconds)
             except Exception as error:
+                tries = Tries(state, start) if tries is None else tries
+                tries.begin(now)
                 wait = _wait(error, tries, state)
                 if wait is None or once:
                     raise
@@ -238,15 +242,16 @@ def request[T](
     Exception
         What the last try raised.
     """
-    state = state_of(endpoint)
-    tries = Tries(state, time.monotonic())
+    state, start = state_of(endpoint), time.monotonic()
+    tries: Tries | None = None
     while True:
         with shared_budget():
             now = time.monotonic()
-            tries.begin(now)
             try:
                 found = call(state.try_seconds(now, nbytes))
             except Exception as error:
+                tries = Tries(state, start) if tries is None else tries
+                tries.begin(now)
                 wait = _wait(error, tries, state)
                 if wait is None or once:
                     raise

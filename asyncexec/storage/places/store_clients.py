@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from datetime import timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncexec.masking import masked_logins
 from asyncexec.storage.places.held_stores import is_of_icechunk
@@ -83,18 +83,72 @@ def repeats_itself(store: Any) -> bool:
     return bool(retries) and retries.get("retry_timeout") != _NO_RETRIES["retry_timeout"]
 
 
+class ClientFacts(NamedTuple):
+    """The facts about a client that are needed for every request, as asking obstore takes long.
+
+    Attributes
+    ----------
+    asks_service : bool
+        Whether it asks a service; else it is on this machine, or a web server.
+    endpoint : str
+        A name of the service and bucket.
+    repeats_itself : bool
+        See :func:`repeats_itself`.
+    has_own_times : bool
+        Whether its user has said how long it waits.
+    has_read_timeout : bool
+        Whether it waits as long as one try takes.
+    """
+
+    asks_service: bool
+    endpoint: str = ""
+    repeats_itself: bool = False
+    has_own_times: bool = True
+    has_read_timeout: bool = False
+
+
+def facts_of(client: Any) -> ClientFacts:
+    """Return the facts about obstore's ``client``, which is asked for them once."""
+    number = id(client)
+    found = _FACTS.get(number)
+    if found is None:
+        found = _facts(client)
+        with _LOCK:
+            if number not in _FACTS:
+                _FACTS[number] = found
+                weakref.finalize(client, _FACTS.pop, number, None).atexit = False
+    return found
+
+
+def _facts(client: Any) -> ClientFacts:
+    if not hasattr(client, "config"):
+        return ClientFacts(asks_service=False)
+    given: Mapping[str, Any] = client.client_options or {}
+    repeats = repeats_itself(client)
+    return ClientFacts(
+        asks_service=True,
+        endpoint=endpoint_of_client(client),
+        repeats_itself=repeats,
+        has_own_times=repeats
+        or given.get("read_timeout", _READ) != _READ
+        or given.get("timeout", _NEVER) != _NEVER,
+        has_read_timeout="read_timeout" in given,
+    )
+
+
+_FACTS: dict[int, ClientFacts] = {}
+
+
 def timed(client: Any, seconds: float) -> Any:
     """Return obstore's ``client`` as one that waits about so long for an answer, unless its user wants another time.
 
     An answer comes only after what was sent, so that a large object needs more.
     """
-    if repeats_itself(client) or not hasattr(client, "config"):
-        return client
-    given: Mapping[str, Any] = client.client_options or {}
-    if given.get("read_timeout", _READ) != _READ or given.get("timeout", _NEVER) != _NEVER:
+    facts = facts_of(client)
+    if facts.has_own_times:
         return client  # As its user wants it.
     limit = _rounded(seconds)
-    if limit == TRY_SECONDS and "read_timeout" in given:
+    if limit == TRY_SECONDS and facts.has_read_timeout:
         return client
     number = id(client)
     with _LOCK:

@@ -20,12 +20,12 @@ from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.places.array_documents import irregular_allowed
 from asyncexec.storage.places.errors import safe_message, storage_error
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.metadata import array_document, documents
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.stores import open_place
-from asyncexec.storage.workspace.leases import TARGET_LEASE
 from asyncexec.storage.workspace.staging import is_chunk_of, read_staged
 from asyncexec.storage.workspace.verification_report import ChunksFound
 

@@ -14,6 +14,7 @@ from asyncexec.errors import AsyncexecError, StorageError
 from asyncexec.storage.chunks.generations import owns
 from asyncexec.storage.chunks.written_by import generations_at
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.listing import listed_files
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.metadata import documents
@@ -22,7 +23,6 @@ from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove, remove_own, remove_partial
 from asyncexec.storage.places.stamps import STAGED, stamp_of
 from asyncexec.storage.workspace.late_chunks import having, late_chunks_at
-from asyncexec.storage.workspace.leases import TARGET_LEASE
 from asyncexec.storage.workspace.leftover import Found, Leftover
 from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.staging import is_chunk_of, keys_of, read_staged

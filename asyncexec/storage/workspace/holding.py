@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from asyncexec.errors import AsyncexecError, TargetExistsError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.folder_locks import hold_folder
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.workspace.leases import TARGET_LEASE, Lease, LeaseTakenError
+from asyncexec.storage.workspace.leases import Lease, LeaseTakenError
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location

@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 MARKER = ".asyncexec"
 """The object that is in every folder of a run in an object store."""
-TARGET_LEASE = ".asyncexec-lease"
-"""The object in an array that a run is writing."""
 LEASE_SECONDS = 60.0
 _RENEWAL_SECONDS = 3.0
 """The time for which a renewal that is under way is waited for at the end."""

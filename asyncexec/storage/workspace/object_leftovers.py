@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.listing import listed_files
 from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.objects import objects_at
@@ -13,7 +14,7 @@ from asyncexec.storage.places.stamps import STAGED, stamp_of
 from asyncexec.storage.values.cache import CACHE
 from asyncexec.storage.workspace.holders import Holder
 from asyncexec.storage.workspace.late_chunks import late_chunks_at, may_be_late, spelling_of
-from asyncexec.storage.workspace.leases import MARKER, TARGET_LEASE, read_lease
+from asyncexec.storage.workspace.leases import MARKER, read_lease
 from asyncexec.storage.workspace.leftover import (
     RUN_FOLDER,
     Found,

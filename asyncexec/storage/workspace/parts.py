@@ -117,15 +117,14 @@ class RunParts:
     def bound(self, generation: str) -> dict[StoredArray, StoredArray]:
         """Return the parts as the run writes them, by those of the plan.
 
-        On a disk, late attempts of other runs find nowhere to write to.
+        Late attempts of other runs find nowhere to write to on a disk, and elsewhere that they hold the place no more.
         """
         found: dict[StoredArray, StoredArray] = {}
         for part in self._parts:
             planned = found[part.ref] = part.ref
             part.began = True
-            if part.ref.location.local_path is None:
-                continue
-            array = replace(part.place.array, generation=generation)
+            elsewhere = part.ref.location.local_path is None
+            array = replace(part.place.array, generation=generation, in_place=elsewhere)
             part.place = replace(part.place, array=array)
             part.ref = replace(part.ref, part=part.place)
             adopt(array)

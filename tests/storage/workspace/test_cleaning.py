@@ -19,12 +19,13 @@ from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import clean
 from asyncexec.storage.places.folder_locks import lock_folder
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import STAGED, Stamp, stamped
 from asyncexec.storage.workspace import cleaning
-from asyncexec.storage.workspace.leases import MARKER, TARGET_LEASE, Lease, read_lease
+from asyncexec.storage.workspace.leases import MARKER, Lease, read_lease
 from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.testing.patience import scaled

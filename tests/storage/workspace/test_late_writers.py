@@ -8,9 +8,11 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import FsspecStore, LoggingStore, MemoryStore, ObjectStore, WrapperStore
 
+import asyncexec.array as xp
 from asyncexec.errors import TargetReplacedError
 from asyncexec.plan.box import unravel
 from asyncexec.storage import locate, open_array, read, write
+from asyncexec.storage.places.holds import HeldPlace
 from tests.storage.pipelines import DATA, WHOLE, opened_by, run_of
 
 FIRST = (slice(0, 4), slice(0, 3))
@@ -163,3 +165,60 @@ def test_a_second_attempt_of_the_run_itself_replaces_what_the_first_has_written(
     write(mine, FIRST, LATE + 1)
     np.testing.assert_array_equal(read(mine, FIRST), LATE + 1)
     opened.close(succeeded=False)
+
+
+REGION = (slice(0, 8), slice(0, 3))
+
+
+def begun_region(place, value):
+    """Open a run that writes a region of an array; return it, what runs it, and its part as attempts write it."""
+    plan = xp.store(
+        [xp.full((8, 3), value, dtype=xp.float64, chunks=(4, 3))], [place], region=REGION
+    ).to_plan()
+    opened = opened_by(plan)
+    (ref,) = [t.ref for io in opened.blocks.values() for t in io.targets if t.ref.part is not None]
+    return plan, opened, ref
+
+
+def test_into_a_region_that_a_later_run_writes(place):
+    xp.to_zarr(xp.asarray(DATA, chunks=(4, 3)), place, executor="serial")
+    _, cancelled, late = begun_region(place, 1.0)
+    write(late, FIRST, LATE)
+    write(late, FIRST, LATE)  # A second attempt of the run itself.
+    cancelled.close(succeeded=False)
+    for value in (2.0, 3.0):
+        with pytest.raises(TargetReplacedError, match="not held by run"):
+            write(late, FIRST, LATE)
+        plan, opened, mine = begun_region(place, value)
+        with pytest.raises(TargetReplacedError, match="not held by run"):
+            write(late, FIRST, LATE)
+        run_all(plan, opened)
+        with pytest.raises(TargetReplacedError, match="not held by run"):
+            write(late, FIRST, LATE)
+        opened.collect({})
+        opened.close(succeeded=True)
+        expected = DATA.copy()
+        expected[REGION] = value
+        np.testing.assert_array_equal(contents(place), expected)
+        late = mine  # One of a run that succeeded, and has left a backup running.
+
+
+def test_a_chunk_that_another_run_replaces_between_look_and_write_stays(monkeypatch):
+    client = pytest.importorskip("obstore.store").MemoryStore()
+    place = locate(ObjectStore(client), path="y")
+    xp.to_zarr(xp.asarray(DATA, chunks=(4, 3)), place, executor="serial")
+    _, first, late = begun_region(place, 1.0)
+    check = HeldPlace.check
+
+    async def overtaken(self, read, *, now):
+        """Have the next run write all of the region, after it was seen that this one holds the place."""
+        await check(self, read, now=now)
+        monkeypatch.setattr(HeldPlace, "check", check)
+        first.close(succeeded=False)
+        plan, second, _ = begun_region(place, 2.0)
+        run_all(plan, second)
+
+    monkeypatch.setattr(HeldPlace, "check", overtaken)
+    with pytest.raises(TargetReplacedError):
+        write(late, FIRST, LATE)
+    np.testing.assert_array_equal(contents(place)[:8, :3], np.full((8, 3), 2.0))
