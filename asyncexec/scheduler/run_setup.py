@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextvars import Context
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from asyncexec.backends.contract import Capabilities, RunScope
     from asyncexec.plan.plan import Plan
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.result_store import TaskJournal
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.value_account import ValueAccount
+    from asyncexec.straggler.task_sizes import SizedIO
     from asyncexec.worker.values import ValueStore
+
+_NO_SIZES: Mapping[str, SizedIO] = MappingProxyType({})
 
 
 def _nothing(stage: Stage) -> None:  # noqa: ARG001 - the form of every `around`
@@ -41,6 +45,8 @@ class RunSetup:
         Returns the number of batches that the backend runs at once, now.
     workspace : OpenWorkspace or None
         The workspace of the chunks, for plans that have any.
+    sizes : mapping of str to SizedIO
+        The bytes that tasks read and write, by stage, where no workspace knows them.
     history : DurationHistory
         The durations of tasks in earlier runs.
     value_store : ValueStore or None
@@ -63,6 +69,7 @@ class RunSetup:
     capabilities: Capabilities
     slots: Callable[[], int]
     workspace: OpenWorkspace | None = None
+    sizes: Mapping[str, SizedIO] = _NO_SIZES
     history: DurationHistory = field(default_factory=DurationHistory)
     value_store: ValueStore | None = None
     value_account: ValueAccount | None = None

@@ -163,7 +163,7 @@ class StageMaker:
             figures,
             history=history.durations,
             like=history.copies,
-            sizes=None if program.io is None else sizes_of(program.io, program.shape),
+            sizes=sizes_of(program.io or self._setup.sizes.get(stage.name), program.shape),
             starts=self._starts,
             slots=self._setup.slots,
             kills=self._setup.capabilities.kills,

@@ -30,8 +30,10 @@ from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, AnyNoise, noise_of
 from asyncexec.simulation.virtual_backend import VirtualBackend
+from asyncexec.straggler.task_sizes import SizedIO
 
 _NO_TASKS: Mapping[str, int] = MappingProxyType({})
+_NO_SIZES: Mapping[str, SizedIO] = MappingProxyType({})
 
 
 def simulate(
@@ -40,6 +42,7 @@ def simulate(
     *,
     durations: AnyDurations = 1.0,
     noise: AnyNoise = QUIET,
+    sizes: Mapping[str, SizedIO] = _NO_SIZES,
     late_tasks: Mapping[str, int] = _NO_TASKS,
     limits: Mapping[str, Limit] | None = None,
     straggler: Any = None,
@@ -72,6 +75,9 @@ def simulate(
     noise : Noise, NoiseFunction, or mapping of stage names to either
         Differences between attempts; none in a stage that the mapping does not name. A function is called with each
         attempt that starts, and returns the seconds that it takes.
+    sizes : mapping of str to SizedIO
+        The bytes that each task reads and writes, by the names of stages, as stored chunks have them: the scheduler knows
+        them, and durations do not follow them unless they are given so. An object with a method ``nbytes(index)``.
     late_tasks : mapping of str to int
         Numbers of tasks of the stages whose size a run learns from the value of another stage.
     limits : mapping of str to Limit, optional
@@ -126,6 +132,7 @@ def simulate(
         policies=policies,
         capabilities=capabilities,
         slots=host.slots,
+        sizes=sizes,
     )
     watched = bool(fanout)
     run = Run(

@@ -1,10 +1,11 @@
-"""Compares straggler rules: `python -m benchmarks.stragglers [--judged] [--seeds 20] [--only TEXT] [--json PATH]`.
+"""Compares straggler rules: `python -m benchmarks.stragglers [--judged] [--seeds 20] [--only TEXT]`.
 
 Each case is run with each rule on the same seeds: a seed stands for the same tasks and the same first attempts,
 whatever the rule does. What is told of a rule and a case is the geometric mean, over the seeds, of how many times
 faster it is than `off`, and how much more work on the workers it takes; and its worst seed.
 
-Rules are tuned on some kinds of slowness (the default here) and judged by others (`--judged`).
+Rules are tuned on some kinds of slowness (the default here) and judged by others (`--judged`), and by a third set that no
+choice has followed (`--blind`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     chosen = [
         cell
-        for cell in cells(judged=options.judged)
+        for cell in cells(options.part)
         if cell.shape.tasks * cell.shape.stages <= options.most_tasks
         and all(part in f"{cell.of.family}: {cell.name}" for part in options.only)
         and (options.losers == "both" or cell.kills == (options.losers == "stopped"))
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         for cell, row in zip(chosen, pool.map(measure, jobs), strict=True):
             table[cell.name] = row
             show(cell, row)
-    print(f"\n{'judged by' if options.judged else 'tuned on'} {len(chosen)} cases:")
+    print(f"\n{options.part}, {len(chosen)} cases:")
     for line in summary(chosen, table, rules[1:]):
         print(line)
     if options.json:
@@ -61,7 +62,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.stragglers", description=__doc__)
-    made.add_argument("--judged", action="store_true", help="the kinds that no rule was tuned on")
+    part = made.add_mutually_exclusive_group()
+    part.add_argument(
+        "--judged",
+        dest="part",
+        action="store_const",
+        const="judged",
+        help="the kinds that no rule was tuned on",
+    )
+    part.add_argument(
+        "--blind",
+        dest="part",
+        action="store_const",
+        const="blind",
+        help="the kinds that were written down later, which no choice has followed",
+    )
+    made.set_defaults(part="tuned")
     made.add_argument("--seeds", type=int, default=20)
     made.add_argument(
         "--only", nargs="*", default=[], help="cases whose family and name have these in them"

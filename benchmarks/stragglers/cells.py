@@ -10,7 +10,9 @@ from asyncexec.plan import Plan
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import Read, Stage
 from asyncexec.simulation import Cluster, Durations, Simulated, simulate
-from benchmarks.stragglers.kinds import KINDS, Growing, Kind
+from benchmarks.stragglers.kind import Kind, Part
+from benchmarks.stragglers.kinds import KINDS
+from benchmarks.stragglers.natures import ByBytes, Growing, Region
 
 RULES = ("off", "cubed", "spark", "late", "two_phase")
 
@@ -61,7 +63,8 @@ class Cell:
     @property
     def durations(self) -> Durations:
         given = self.of.durations
-        return replace(given, tasks=self.shape.tasks) if isinstance(given, Growing) else given
+        along = isinstance(given, Growing | Region | ByBytes)
+        return replace(given, tasks=self.shape.tasks) if along else given
 
     def run(self, rule: str, seed: int) -> Simulated:
         kind, shape = self.of, self.shape
@@ -74,11 +77,13 @@ class Cell:
         )
         # With the limit that everybody has who has none of his own: an hour.
         timeout = ax.Timeout(task=3600.0) if rule != "two_phase" else None
+        plan = plan_of(shape.tasks, shape.stages)
         return simulate(
-            plan_of(shape.tasks, shape.stages),
+            plan,
             cluster,
             durations=self.durations,
             noise=kind.noise,
+            sizes={} if kind.sizes is None else {s.name: kind.sizes for s in plan.stages},
             straggler=rule,
             barriers=shape.barriers,
             timeout=timeout,
@@ -96,10 +101,10 @@ def plan_of(tasks: int, stages: int) -> Plan:
     return Plan(tuple(made))
 
 
-def cells(*, judged: bool) -> Iterator[Cell]:
-    """Yield the cases of the kinds that rules are judged by, or of those that they are tuned on."""
+def cells(part: Part) -> Iterator[Cell]:
+    """Yield the cases of the kinds that rules are tuned on, or judged by."""
     for name, kind in KINDS.items():
-        for shape in SHAPES if kind.judged is judged else ():
+        for shape in SHAPES if kind.part == part else ():
             for kills in (True, False):
                 if name != "0.2% hang" or kills:  # Else every worker would be held in the end.
                     yield Cell(kind=name, shape=shape, kills=kills)
