@@ -76,8 +76,8 @@ def simulate(
         Differences between attempts; none in a stage that the mapping does not name. A function is called with each
         attempt that starts, and returns the seconds that it takes.
     sizes : mapping of str to SizedIO
-        The bytes that each task reads and writes, by the names of stages, as stored chunks have them: the scheduler knows
-        them, and durations do not follow them unless they are given so. An object with a method ``nbytes(index)``.
+        The bytes that each task reads and writes, by the names of stages, as stored chunks have them: the scheduler
+        knows them; durations do not follow them by themselves. Objects with a method ``nbytes(index)``.
     late_tasks : mapping of str to int
         Numbers of tasks of the stages whose size a run learns from the value of another stage.
     limits : mapping of str to Limit, optional
@@ -101,13 +101,20 @@ def simulate(
     Raises
     ------
     OptionError
-        If a figure is out of range, or the durations of a stage, or its number of tasks, are not given.
+        If a figure is out of range, the durations of a stage or its number of tasks are not given, or sizes are those
+        of a stage that is not there.
     ExecutionError
         If the simulated run fails.
     """
     cluster = cluster or Cluster()
     seed = whole_number(seed, "simulation: seed", least=0)
     plan = with_late_tasks(plan, late_tasks)
+    names = [stage.name for stage in plan.stages]
+    for name in sizes:
+        if name not in names:
+            raise OptionError(
+                f"simulation: sizes are given for {name!r}; the stages are {', '.join(names)}"
+            )
     whole = sized_plan(plan)
     names = [stage.name for stage in plan.stages]
     draws = Draws(

@@ -138,7 +138,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.active = rule.name != "off"
         self.history = history
         self.sizes = sizes
-        self.drift = TaskDrift(figures.tasks)
+        self.drift = TaskDrift(figures.tasks, sizes)
         self.attempts: dict[int, A] = {}
         self.backups: list[int] = []
         self.statistics = DurationStatistics()

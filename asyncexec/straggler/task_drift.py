@@ -1,22 +1,28 @@
-"""The drift of durations along a stage: tasks that take longer the greater their index is are not slow for that.
+"""The drift of durations along a stage, and with the bytes of its tasks: what they explain does not make a task slow.
 
-A least-squares line of the logarithm of a duration over the task's index, kept as sums: O(1) for each report. It counts
-only where it explains most of how durations differ, so that noise never makes one.
+A least-squares line of the logarithm of a duration over the task's index, and another over the logarithm of its bytes,
+kept as sums: O(1) for each report. The one that explains more counts, and only if it explains most of how durations
+differ, so that noise never makes one. Durations are scaled to whole tasks before: what is left over bytes is what that
+misses, as where durations hardly follow bytes, or sizes lie far apart.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.straggler.task_sizes import TaskSizes
 
 LEAST, MOST = 0.5, 4.0
-"""The bounds of what the drift is taken for: beyond what was seen, a line is a guess."""
+"""The bounds of what a line is taken for: beyond what was seen, it is a guess."""
 
 _LEAST_KNOWN = 20
 _LEAST_EXPLAINED = 0.5
 
 
 class TaskDrift:
-    """The durations of a stage's tasks by their indices.
+    """The durations of a stage's tasks by their indices and bytes.
 
     >>> from asyncexec.straggler.task_drift import TaskDrift
     >>> drift = TaskDrift(tasks=100)
@@ -29,58 +35,82 @@ class TaskDrift:
     ----------
     tasks : int
         The tasks of the stage.
+    sizes : TaskSizes, optional
+        Their bytes, where they differ.
     """
 
-    __slots__ = (
-        "_count",
-        "_known",
-        "_mean_at",
-        "_mean_log",
-        "_scale",
-        "_sum_at",
-        "_sum_both",
-        "_sum_log",
-    )
+    __slots__ = ("_by_bytes", "_by_index", "_known", "_scale", "_sizes")
 
-    def __init__(self, tasks: int) -> None:
+    def __init__(self, tasks: int, sizes: TaskSizes | None = None) -> None:
         self._scale = 1.0 / max(1, tasks)
-        self._count = 0
-        # Means, and sums of squares and products around them (B. P. Welford, 1962).
-        self._mean_at = self._mean_log = 0.0
-        self._sum_at = self._sum_log = self._sum_both = 0.0
-        self._known = 0, 0.0
+        self._sizes = sizes
+        self._by_index = _Line()
+        self._by_bytes = None if sizes is None else _Line()
+        self._known: tuple[int, _Line | None] = 0, None
 
     def add(self, task: int, seconds: float) -> None:
         """Add the duration of a task, scaled to a whole one."""
         if seconds <= 0:
             return
-        self._count += 1
-        at, log = task * self._scale, math.log(seconds)
-        by_at, by_log = at - self._mean_at, log - self._mean_log
-        self._mean_at += by_at / self._count
-        self._mean_log += by_log / self._count
-        self._sum_at += by_at * (at - self._mean_at)
-        self._sum_log += by_log * (log - self._mean_log)
-        self._sum_both += by_at * (log - self._mean_log)
+        log = math.log(seconds)
+        self._by_index.add(self._at(task, self._by_index), log)
+        if self._by_bytes is not None:
+            self._by_bytes.add(self._at(task, self._by_bytes), log)
 
     def of(self, task: int) -> float:
-        """Return the factor of a task's duration to those that are known, by its index."""
-        slope = self._slope()
-        if not slope:
+        """Return the factor of a task's duration to those that are known, by its index or its bytes."""
+        line = self._line()
+        if line is None:
             return 1.0
-        height = slope * (task * self._scale - self._mean_at)
-        return min(max(math.exp(min(height, 2.0)), LEAST), MOST)
+        return min(max(math.exp(min(line.height(self._at(task, line)), 2.0)), LEAST), MOST)
 
     @property
     def least(self) -> float:
         """The least factor of any task."""
-        return LEAST if self._slope() else 1.0
+        return 1.0 if self._line() is None else LEAST
 
-    def _slope(self) -> float:
-        """Return the growth of the logarithm from one end of the stage to the other; 0 where it explains too little."""
-        if self._known[0] != self._count:
-            explained = self._sum_both**2
-            enough = _LEAST_EXPLAINED * self._sum_at * self._sum_log
-            drifts = self._count >= _LEAST_KNOWN and explained > enough
-            self._known = self._count, self._sum_both / self._sum_at if drifts else 0.0
+    def _at(self, task: int, line: _Line) -> float:
+        if self._sizes is None or line is self._by_index:
+            return task * self._scale
+        return math.log(max(1, self._sizes.bytes_of(task)))
+
+    def _line(self) -> _Line | None:
+        """Return the line that explains more; None where neither explains enough."""
+        count = self._by_index.count
+        if self._known[0] != count:
+            better = self._by_index
+            if self._by_bytes is not None and self._by_bytes.explained > better.explained:
+                better = self._by_bytes
+            drifts = count >= _LEAST_KNOWN and better.explained > _LEAST_EXPLAINED
+            self._known = count, better if drifts else None
         return self._known[1]
+
+
+class _Line:
+    """A least-squares line; means, and sums of squares and products around them (B. P. Welford, 1962)."""
+
+    __slots__ = ("_mean_at", "_mean_log", "_sum_at", "_sum_both", "_sum_log", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean_at = self._mean_log = 0.0
+        self._sum_at = self._sum_log = self._sum_both = 0.0
+
+    def add(self, at: float, log: float) -> None:
+        self.count += 1
+        by_at, by_log = at - self._mean_at, log - self._mean_log
+        self._mean_at += by_at / self.count
+        self._mean_log += by_log / self.count
+        self._sum_at += by_at * (at - self._mean_at)
+        self._sum_log += by_log * (log - self._mean_log)
+        self._sum_both += by_at * (log - self._mean_log)
+
+    @property
+    def explained(self) -> float:
+        """The share of the variance that the line explains."""
+        whole = self._sum_at * self._sum_log
+        return self._sum_both**2 / whole if whole > 0 else 0.0
+
+    def height(self, at: float) -> float:
+        """Return the height of the line at a place, above the mean."""
+        return self._sum_both / self._sum_at * (at - self._mean_at)

@@ -54,17 +54,20 @@ class TaskSizes:
         self._io = io
         self._shape = shape
         self._whole_bytes = whole_bytes
-        self._known: dict[int, float] = {}
+        self._known: dict[int, int] = {}
 
     def of(self, task: int) -> float:
         """Return the share of a task, from ``LEAST`` to ``MOST``."""
-        share = self._known.get(task)
-        if share is None:
+        return self.of_bytes(self.bytes_of(task))
+
+    def bytes_of(self, task: int) -> int:
+        """Return the bytes that a task reads and writes."""
+        nbytes = self._known.get(task)
+        if nbytes is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            nbytes = self._io.nbytes(unravel(task, self._shape))
-            share = self._known[task] = self.of_bytes(nbytes)
-        return share
+            nbytes = self._known[task] = self._io.nbytes(unravel(task, self._shape))
+        return nbytes
 
     def of_bytes(self, nbytes: int) -> float:
         """Return the share of a task that has read and written so many bytes."""

@@ -4,8 +4,8 @@ Each case is run with each rule on the same seeds: a seed stands for the same ta
 whatever the rule does. What is told of a rule and a case is the geometric mean, over the seeds, of how many times
 faster it is than `off`, and how much more work on the workers it takes; and its worst seed.
 
-Rules are tuned on some kinds of slowness (the default here) and judged by others (`--judged`), and by a third set that no
-choice has followed (`--blind`).
+Rules are tuned on some kinds of slowness (the default here) and judged by others (`--judged`), and by a third set that
+no choice has followed (`--blind`).
 """
 
 from __future__ import annotations

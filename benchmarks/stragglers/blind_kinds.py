@@ -49,9 +49,7 @@ BLIND_KINDS = {
     "1% slow 20-40x": _blind(ATTEMPTS, noise=Noise(slow_share=0.01, slow_factors=(20.0, 40.0))),
     "Weibull .6": _blind(ATTEMPTS, noise=Noise(factor=Weibull(0.6)), durations=Uniform(0.19, 0.21)),
     "lognormal 1.2": _blind(ATTEMPTS, noise=Noise(factor=Lognormal(sigma=1.2))),
-    "15% wait for storage": _blind(
-        ATTEMPTS, noise=Noise(storage_share=0.15, storage_seconds=15.0)
-    ),
+    "15% wait for storage": _blind(ATTEMPTS, noise=Noise(storage_share=0.15, storage_seconds=15.0)),
     "4% slow, half 2x by nature": _blind(
         ATTEMPTS,
         noise=Noise(slow_share=0.04, slow_factors=(4.0, 12.0)),

@@ -63,8 +63,9 @@ class Cell:
     @property
     def durations(self) -> Durations:
         given = self.of.durations
-        along = isinstance(given, Growing | Region | ByBytes)
-        return replace(given, tasks=self.shape.tasks) if along else given
+        if isinstance(given, Growing | Region | ByBytes):
+            return replace(given, tasks=self.shape.tasks)
+        return given
 
     def run(self, rule: str, seed: int) -> Simulated:
         kind, shape = self.of, self.shape

@@ -229,6 +229,16 @@ def test_durations_are_given_stage_by_stage():
         simulate(plan, durations={"a": Constant(1.0)})
 
 
+def test_sizes_of_a_stage_that_is_not_there_are_refused():
+    class Even:
+        def nbytes(self, index):
+            return 1
+
+    assert simulate(flat(3), sizes={"flat": Even()}).tasks == 3
+    with pytest.raises(OptionError, match="'other'; the stages are flat"):
+        simulate(flat(3), sizes={"other": Even()})
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -193,3 +193,33 @@ def test_a_backup_that_is_given_up_leaves_its_task_to_the_first_attempt():
     assert cancelled
     assert all(bar.end < 60.0 for bar in cancelled)
     assert on.retries == 0
+
+
+class Uneven:
+    """Tasks of 1, 2, 4, 8 and 16 MB, in no order along the stage."""
+
+    def nbytes(self, index):
+        return 1_000_000 * 2 ** (index[0] * 7 % 5)
+
+
+class ByBytes:
+    """As long as what is read, with some spread."""
+
+    def sample(self, random, count):
+        nbytes = np.array([Uneven().nbytes((n,)) for n in range(100)])
+        return np.resize(nbytes, count) * 2e-6 * random.lognormal(0.0, 0.1, count)
+
+
+@pytest.mark.parametrize("kills", [True, False])
+def test_what_a_task_reads_explains_how_long_it_takes_also_where_sizes_lie_far_apart(kills):
+    cluster = Cluster(workers=100, kills=kills)
+    plan = pipeline(tasks=100, stages=1)
+    known, unknown = (
+        [
+            on.slot_seconds / off.slot_seconds - 1.0
+            for off, on in pairs(plan, cluster, durations=ByBytes(), sizes=sizes, seeds=range(2))
+        ]
+        for sizes in ({"s0": Uneven()}, {})
+    )
+    assert max(known) < 0.02
+    assert statistics.fmean(known) < statistics.fmean(unknown) / 2
