@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.config.checks import whole_number
+from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
 from asyncexec.plan.limit import Limit, checked_limits

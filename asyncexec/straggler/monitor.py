@@ -138,7 +138,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.active = rule.name != "off"
         self.history = history
         self.sizes = sizes
-        self.drift = TaskDrift(figures.tasks, sizes)
+        self.drift = TaskDrift(figures.tasks, None if sizes is None else sizes.bytes_of)
         self.attempts: dict[int, A] = {}
         self.backups: list[int] = []
         self.statistics = DurationStatistics()

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncexec.straggler.task_sizes import TaskSizes
+    from collections.abc import Callable
 
 LEAST, MOST = 0.5, 4.0
 """The bounds of what a line is taken for: beyond what was seen, it is a guess."""
@@ -35,17 +35,17 @@ class TaskDrift:
     ----------
     tasks : int
         The tasks of the stage.
-    sizes : TaskSizes, optional
-        Their bytes, where they differ.
+    bytes_of : callable, optional
+        Returns the bytes that a task reads and writes, where they differ.
     """
 
-    __slots__ = ("_by_bytes", "_by_index", "_known", "_scale", "_sizes")
+    __slots__ = ("_by_bytes", "_by_index", "_bytes_of", "_known", "_scale")
 
-    def __init__(self, tasks: int, sizes: TaskSizes | None = None) -> None:
+    def __init__(self, tasks: int, bytes_of: Callable[[int], int] | None = None) -> None:
         self._scale = 1.0 / max(1, tasks)
-        self._sizes = sizes
+        self._bytes_of = bytes_of
         self._by_index = _Line()
-        self._by_bytes = None if sizes is None else _Line()
+        self._by_bytes = None if bytes_of is None else _Line()
         self._known: tuple[int, _Line | None] = 0, None
 
     def add(self, task: int, seconds: float) -> None:
@@ -70,9 +70,9 @@ class TaskDrift:
         return 1.0 if self._line() is None else LEAST
 
     def _at(self, task: int, line: _Line) -> float:
-        if self._sizes is None or line is self._by_index:
+        if self._bytes_of is None or line is self._by_index:
             return task * self._scale
-        return math.log(max(1, self._sizes.bytes_of(task)))
+        return math.log(max(1, self._bytes_of(task)))
 
     def _line(self) -> _Line | None:
         """Return the line that explains more; None where neither explains enough."""

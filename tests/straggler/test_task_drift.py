@@ -53,7 +53,7 @@ class Spread:
 
 def sized(seconds_of, *, tasks=200):
     sizes = TaskSizes(Spread(), (tasks,), 8_000_000)
-    drift = TaskDrift(tasks, sizes)
+    drift = TaskDrift(tasks, sizes.bytes_of)
     for task in range(tasks // 2):
         drift.add(task, seconds_of(sizes.bytes_of(task)) / sizes.of(task))
     return lambda task: sizes.of(task) * drift.of(task)
