@@ -118,6 +118,10 @@ def one_after_another(along: Sequence[tuple[int, int]], *, otherwise: int) -> in
     """
     if sum(count_blocks(n, c) for n, c in along) > MOST_LISTED:
         return int(otherwise)
+    first = along[0][1] if along else 1
+    if isinstance(first, Lengths) and first.settled:
+        # Where the lengths of the first differ, all do: its own are not listed once more.
+        return first.followed_by(length for n, c in along[1:] for length in each_length(n, c))
     return lengths_of(length for n, c in along for length in each_length(n, c))
 
 

@@ -248,7 +248,7 @@ class AxisAccess:
         start, stop = blocks.start(first), blocks.start(last)
         if self.axis is None or not self.step:
             return AxisAccess.constant(start, stop)
-        if self == AxisAccess(self.axis, 1, 0, len(blocks.ends)):
+        if self == AxisAccess(self.axis, 1, 0, blocks.count):
             return replace(self, block=blocks, hi=blocks.total)
         positions = range(self.position_of(self.hi - 1) + 1)
         ends = [min(max(self._block(i)[1] + self.offset, first), last) for i in positions]

@@ -22,23 +22,69 @@ class Lengths(int):
     """The lengths of all blocks along an axis, where they differ; as a number, the longest of them.
 
     Made by :func:`lengths_of`. They take memory in proportion to their number, and are kept once, however many arrays
-    and stages have them. As the block of a task they may have blocks without elements; as chunks they have none.
+    and stages have them; what :meth:`followed_by` returns takes memory for the further blocks alone. As the block of a
+    task they may have blocks without elements; as chunks they have none.
 
     Attributes
     ----------
-    ends : tuple of int
-        The element after the last of each block.
+    count : int
+        The number of blocks.
+    settled : bool
+        Whether it is known that they differ, and that there are no blocks without elements.
     """
 
-    ends: tuple[int, ...]
-    _hash: int
+    count: int
+    settled: bool
+    # The ends of these blocks, and behind them perhaps those of blocks by which others have followed.
+    _shared: list[int]
+    # Holds an item until the shared list is continued: whoever pops it, which threads do one at a time, may append.
+    _continues: list[None]
 
-    def __new__(cls, ends: tuple[int, ...]) -> Self:
-        longest = max((b - a for a, b in pairwise((0, *ends))), default=0)
+    def __new__(cls, ends: Iterable[int]) -> Self:
+        shared = list(ends)
+        each = [b - a for a, b in pairwise((0, *shared))]
+        return cls._sharing(max(each, default=0), shared, settled=all(each) and not _is_one(each))
+
+    @classmethod
+    def _sharing(cls, longest: int, shared: list[int], *, settled: bool) -> Self:
         made = super().__new__(cls, longest)
-        made.ends = ends
-        made._hash = hash(ends)
+        made._shared = shared
+        made.count = len(shared)
+        made.settled = settled
+        made._continues = [None]
         return made
+
+    def followed_by(self, each: Iterable[int]) -> Lengths:
+        """Return these lengths with those of further blocks behind them; blocks without elements are left out."""
+        more = [n for n in each if n]
+        if not more:
+            return self
+        ends = list(accumulate(more, initial=self.total))[1:]
+        shared = self._shared
+        if self._may_append():
+            shared += ends
+        else:
+            shared = [*shared[: self.count], *ends]
+        return Lengths._sharing(max(int(self), *more), shared, settled=self.settled)
+
+    def behind(self, first: Lengths) -> tuple[int, ...] | None:
+        """Return the lengths of the blocks behind ``first``, if these were made of them; else None."""
+        if self._shared is not first._shared or self.count < first.count:
+            return None
+        ends = self._shared[first.count : self.count]
+        return tuple([b - a for a, b in pairwise((first.total, *ends))])
+
+    def _may_append(self) -> bool:
+        try:
+            self._continues.pop()
+        except IndexError:
+            return False
+        return True
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The element after the last of each block."""
+        return tuple(self._shared[: self.count])
 
     @property
     def each(self) -> tuple[int, ...]:
@@ -48,30 +94,38 @@ class Lengths(int):
     @property
     def total(self) -> int:
         """The number of elements in all."""
-        return self.ends[-1] if self.ends else 0
+        return self._shared[self.count - 1] if self.count else 0
 
     def start(self, number: int) -> int:
         """Return the first element of a block; of one behind the last, the element after all."""
         if number <= 0:
             return 0
-        return self.ends[min(number, len(self.ends)) - 1]
+        return self._shared[min(number, self.count) - 1]
 
     def at(self, element: int) -> int:
         """Return the number of the block of ``element``; behind the last there is one more."""
-        return bisect_right(self.ends, element)
+        return bisect_right(self._shared, element, hi=self.count)
 
     def times(self, width: int) -> Lengths:
         """Return the lengths where each element becomes ``width``."""
-        return Lengths(tuple([end * width for end in self.ends]))
+        return Lengths(end * width for end in self.ends)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Lengths) and self.ends == other.ends)
+        if self is other:
+            return True
+        if not isinstance(other, Lengths) or self._summary != other._summary:
+            return False
+        return self._shared is other._shared or self.ends == other.ends
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash(self._summary)
+
+    @property
+    def _summary(self) -> tuple[int, int, int]:
+        return int(self), self.count, self.total
 
     def __repr__(self) -> str:
         each = self.each
@@ -95,17 +149,22 @@ def lengths_of(each: Iterable[int]) -> int:
     given = [n for n in each if n]
     if not given:
         return 1
-    first = given[0]
-    if given[-1] <= first and all(n == first for n in given[:-1]):
-        return first
-    return Lengths(tuple(accumulate(given)))
+    return given[0] if _is_one(given) else Lengths(accumulate(given))
+
+
+def _is_one(each: Sequence[int]) -> bool:
+    """Return whether all blocks but a shorter last one have the same length."""
+    if not each:
+        return True
+    first = each[0]
+    return each[-1] <= first and all(n == first for n in each[:-1])
 
 
 def fitting_length(extent: int, length: int) -> int:
     """Return ``length`` for an axis of ``extent`` elements: at least 1, not beyond its end, and listed for it alone."""
     if isinstance(length, Lengths):
         if length.total == extent:
-            return lengths_of(length.each)
+            return length if length.settled else lengths_of(length.each)
         length = int(length)
     return max(1, min(length, extent))
 
@@ -130,7 +189,7 @@ def count_blocks(extent: int, length: int) -> int:
     if isinstance(length, Lengths):
         if length.total != extent:
             raise ValueError(f"blocks of {length!r} do not make up an axis of {extent} elements")
-        return len(length.ends)
+        return length.count
     return -(-extent // length)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import tracemalloc
 from itertools import accumulate
 
 import numpy as np
@@ -268,6 +269,33 @@ def test_lengths_are_numbers_that_can_be_sent():
     many = Lengths(tuple(accumulate([1, 2] * 50_000)))
     assert len(repr(many)) < 100
     assert len(pickle.dumps([many] * 100)) < 1.01 * len(pickle.dumps([many]))
+
+
+def test_lengths_that_follow_others_share_what_is_before():
+    first = lengths_of([3, 5])
+    once, again = first.followed_by([0, 2, 7]), first.followed_by([2, 7])
+    assert once == again == lengths_of([3, 5, 2, 7])
+    assert hash(once) == hash(again) == hash(lengths_of([3, 5, 2, 7]))
+    assert (once.each, once.ends, int(once), once.total) == ((3, 5, 2, 7), (3, 8, 10, 17), 7, 17)
+    assert (first.each, first.total, first.at(8), first.start(5)) == ((3, 5), 8, 2, 8)
+    assert once.behind(first) == (2, 7)
+    assert again.behind(first) is None
+    assert first.followed_by([]) is first
+    assert pickle.loads(pickle.dumps(first)).each == (3, 5)
+
+
+def test_growing_lengths_take_memory_in_proportion():
+    def bytes_of(count):
+        tracemalloc.start()
+        steps = [lengths_of([1, 2])]
+        for number in range(count):
+            steps.append(steps[-1].followed_by([1 + number % 3]))
+        used = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert steps[-1].count == count + 2
+        return used
+
+    assert bytes_of(8_000) < 5 * bytes_of(2_000)
 
 
 @pytest.mark.parametrize("length", [4, lengths_of([3, 5, 2]), lengths_of([1, 1, 8])])
