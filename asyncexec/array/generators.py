@@ -97,3 +97,7 @@ class Triangle:
         rows, columns = positions
         found: NDArray[np.bool_] = np.greater_equal.outer(rows + self.k, columns)
         return found
+
+    def working_bytes(self, lengths: tuple[int, ...]) -> int:
+        """Return the bytes of temporaries for a block of these lengths: numbers along each axis."""
+        return 2 * 8 * sum(lengths)
