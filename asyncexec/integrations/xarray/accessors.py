@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -16,11 +16,28 @@ from asyncexec.array.chunks import is_regular
 from asyncexec.engine.default_engine import compute, execute
 from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.duck_array import DuckArray
+from asyncexec.integrations.xarray.extreme_labels import label_of_extreme
 from asyncexec.integrations.xarray.fills import filled_forward
-from asyncexec.integrations.xarray.grouped import Reduced, grouped_reduction
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.writing import Writing
 from asyncexec.plan import Plan
+
+Reduced = Literal[
+    "all",
+    "any",
+    "count",
+    "first",
+    "last",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+_REDUCED: tuple[str, ...] = get_args(Reduced)
 
 
 class DatasetAccessor:
@@ -172,7 +189,9 @@ class DataArrayAccessor:
         ----------
         group : DataArray
             Labels along one dimension, in memory, with a name. What has no label is left out.
-        func : "count", "max", "mean", "min", "std", "sum" or "var"
+        func : str
+            ``"all"``, ``"any"``, ``"count"``, ``"first"``, ``"last"``, ``"max"``, ``"mean"``, ``"median"``, ``"min"``,
+            ``"prod"``, ``"std"``, ``"sum"`` or ``"var"``, by :func:`asyncexec.array.groupby_reduce`.
         skipna : bool
             Whether missing values are left out.
         ddof : float
@@ -181,7 +200,7 @@ class DataArrayAccessor:
         Raises
         ------
         OptionError
-            If the group has no name, or not one dimension of this array.
+            If the group has no name, or not one dimension of this array, or there is no such reduction.
         """
         array = self._data_array
         if group.name is None or group.ndim != 1 or group.dims[0] not in array.dims:
@@ -189,18 +208,31 @@ class DataArrayAccessor:
                 f"group must have a name, and one dimension of {array.dims}; it has {group.dims}: "
                 f"da.time.dt.month has both"
             )
+        if func not in _REDUCED:
+            raise OptionError(f"func={func!r} of groups: use one of {', '.join(_REDUCED)}")
         (dim,) = group.dims
         axis = array.dims.index(dim)
         known = np.flatnonzero(group.notnull())
-        labels, codes = np.unique(np.asarray(group)[known], return_inverse=True)
+        labels, numbers = np.unique(np.asarray(group)[known], return_inverse=True)
+        codes = np.full(group.size, -1)
+        codes[known] = numbers
         lazy = self.array
-        if known.size < group.size:
-            lazy = xp.take(lazy, known, axis=axis)
-        found = grouped_reduction(lazy, codes, len(labels), axis, func, skipna=skipna, ddof=ddof)
+        if func == "count" and not skipna:
+            lazy = xp.zeros_like(lazy, dtype=np.bool_)  # Nothing of it is missing.
+        skips = skipna and func not in ("all", "any", "count")
+        found, _ = xp.groupby_reduce(
+            lazy,
+            codes,
+            func=f"nan{func}" if skips else func,
+            axis=axis,
+            expected_groups=np.arange(len(labels)),
+            correction=ddof,
+        )
         dims = [group.name if d == dim else d for d in array.dims]
         coords = {k: v for k, v in array.coords.items() if dim not in v.dims}
         coords[group.name] = xr.DataArray(labels, dims=[group.name])
-        return xr.DataArray(DuckArray(found), coords, dims, name=array.name, attrs=array.attrs)
+        data = DuckArray(xp.moveaxis(found, -1, axis))
+        return xr.DataArray(data, coords, dims, name=array.name, attrs=array.attrs)
 
     def ffill(self, dim: Hashable, limit: int | None = None) -> xr.DataArray:
         """Return it with missing values replaced by the last value before along ``dim``, ``limit`` in a row at most."""
@@ -212,6 +244,14 @@ class DataArrayAccessor:
         axis = self._data_array.get_axis_num(dim)
         turned = filled_forward(xp.flip(self.array, axis=axis), axis, limit)
         return self._data_array.copy(data=DuckArray(xp.flip(turned, axis=axis)))
+
+    def idxmax(self, dim: Hashable, *, skipna: bool | None = None) -> xr.DataArray:
+        """Return the label along ``dim`` of the greatest value, missing where all are, as ``DataArray.idxmax``."""
+        return label_of_extreme(self._data_array, dim, "argmax", skipna=skipna)
+
+    def idxmin(self, dim: Hashable, *, skipna: bool | None = None) -> xr.DataArray:
+        """Return the label along ``dim`` of the least value, missing where all are, as ``DataArray.idxmin``."""
+        return label_of_extreme(self._data_array, dim, "argmin", skipna=skipna)
 
     def plan(self) -> Plan:
         """Return the plan that computes it, with its lazy coordinates."""

@@ -45,8 +45,9 @@ def settled_chunks(
     Parameters
     ----------
     chunks : int, "auto", size, tuple or mapping
-        For all axes, or for each: a length, None or -1 for the whole axis, "auto", or the lengths of all its chunks. A
-        mapping names axes; the others keep their ``previous`` chunks, or are whole.
+        For all axes, or for each: a length, None or -1 for the whole axis, "auto", a size such as "100MB" (for all axes
+        that have one, the least), or the lengths of all its chunks. A mapping names axes; the others keep their
+        ``previous`` chunks, or are whole.
     shape : tuple of int
     itemsize : int
         Bytes of an element.
@@ -72,6 +73,9 @@ def settled_chunks(
             f"chunks={chunks!r} are for {len(given)} axes, and there are {len(shape)}"
         )
     wanted = [_length(c, n) for c, n in zip(given, shape, strict=True)]
+    sizes = [parse_bytes(w, what="chunks") for w in wanted if isinstance(w, str) and w != "auto"]
+    if sizes:
+        wanted, most = ["auto" if isinstance(w, str) else w for w in wanted], min(sizes)
     if known is not None and "auto" in wanted and all(map(_is_number, known)):
         wanted = _multiples(wanted, known, shape, max(most // max(itemsize, 1), 1))
     return normalize_chunks(tuple(wanted), shape, itemsize, limit=most)
@@ -97,6 +101,8 @@ def _for_each_axis(chunks: Any, shape: Shape, known: list[Any] | None) -> Sequen
 
 def _length(given: Any, n: int) -> Any:
     """Return the length of chunks along an axis of ``n`` elements, all of whose lengths may be given."""
+    if n == 0 and as_whole_number(given) == 0:
+        return -1
     if isinstance(given, str) or given is None or not hasattr(given, "__len__"):
         return given
     lengths = [int(length) for length in given]

@@ -16,6 +16,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, settled_chunks
+from asyncexec.integrations.xarray.loads import refuse_silent_load
 
 if TYPE_CHECKING:
     from asyncexec.array.spec import Spec
@@ -194,6 +195,7 @@ class DuckArray:
         return len(self.array)
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        refuse_silent_load()
         return self.array.__array__(dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -226,6 +228,7 @@ class DuckArray:
         return self.array._repr_html_()
 
     def __bool__(self) -> bool:
+        refuse_silent_load()
         return bool(self.array)
 
     def __int__(self) -> int:

@@ -1,6 +1,9 @@
 """The accessors: what xarray has no way for."""
 
 import asyncio
+import sys
+from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,7 @@ import pytest
 xr = pytest.importorskip("xarray")
 
 from asyncexec.errors import OptionError, RunningLoopError  # noqa: E402 - xarray must be there
-from asyncexec.integrations.xarray.grouped import GROUPED  # noqa: E402
+from asyncexec.integrations.xarray.accessors import Reduced  # noqa: E402
 from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy  # noqa: E402
 
 
@@ -77,7 +80,7 @@ def test_plans_and_pictures(tmp_path):
         _ = in_memory().t.asyncexec.array
 
 
-@pytest.mark.parametrize("func", GROUPED)
+@pytest.mark.parametrize("func", get_args(Reduced))
 @pytest.mark.parametrize("name", ["t", "n"])
 def test_groups_are_reduced_as_xarray_does(func, name, monkeypatch):
     labels = xr.DataArray(list("babcab"), dims="x", name="kind")
@@ -118,11 +121,11 @@ def test_many_groups_read_each_chunk_once():
     [
         lambda da: da.asyncexec.groupby_reduce(xr.DataArray([0] * 6, dims="x"), "mean"),
         lambda da: da.asyncexec.groupby_reduce(xr.DataArray([0], dims="z", name="k"), "mean"),
-        lambda da: da.asyncexec.groupby_reduce(da.y, "first"),
+        lambda da: da.asyncexec.groupby_reduce(da.y, "mode"),
     ],
 )
 def test_groups_that_cannot_be(wrong):
-    with pytest.raises(OptionError, match=r"group must have a name|func='first' of groups"):
+    with pytest.raises(OptionError, match=r"group must have a name|func='mode' of groups"):
         wrong(chunked().t)
 
 
@@ -140,3 +143,37 @@ def test_missing_values_are_filled_from_their_neighbours(limit, monkeypatch):
     np.testing.assert_array_equal(backward.compute(), frame.bfill(limit=limit))
     whole = chunked().n.asyncexec.ffill("x")
     np.testing.assert_array_equal(whole.compute(), in_memory().n)
+
+
+@pytest.mark.parametrize("dim", ["time", "x", "y"])
+@pytest.mark.parametrize("name", ["idxmax", "idxmin"])
+def test_labels_of_extremes_are_looked_up_lazily(dim, name, monkeypatch):
+    ds = in_memory()
+    ds.t[:, 1, 2] = ds.t[3, :, 0] = np.nan
+    with counted_runs(monkeypatch) as runs:
+        found = getattr(chunked(ds).t.asyncexec, name)(dim)
+        whole = getattr(chunked(ds).n.asyncexec, name)("x")
+    assert not runs
+    assert is_lazy(found)
+    xr.testing.assert_equal(found.compute(), getattr(ds.t, name)(dim))
+    xr.testing.assert_equal(whole.compute(), getattr(ds.n, name)("x"))
+    with pytest.raises(OptionError, match="has no labels"):
+        getattr(chunked(ds).t.drop_vars(dim).asyncexec, name)(dim)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda da: da.ffill("time"),
+        lambda da: da.bfill("x", limit=1),
+        lambda da: da.interpolate_na("x", max_gap=2),
+        lambda da: da.polyfit("x", 1, skipna=True),
+    ],
+)
+def test_what_xarray_would_load_in_silence_is_refused(written, monkeypatch):
+    # As bottleneck does it, which need not be installed.
+    stand_in = SimpleNamespace(push=lambda array, limit, axis: np.asarray(array))
+    monkeypatch.setitem(sys.modules, "bottleneck", stand_in)
+    with counted_runs(monkeypatch) as runs, pytest.raises(TypeError, match="would load the array"):
+        written(chunked().t)
+    assert not runs

@@ -31,6 +31,8 @@ def test_lengths_add_up_to_the_shape_and_lead_back_to_the_chunks(axes):
         (7, (7, 7)),
         ("auto", (90, 10)),
         (("auto", 3), (90, 3)),
+        (("800B", -1), (10, 10)),
+        (("800B", "80kB"), (10, 10)),
         ((1000, 1000), (90, 10)),
         ("1kB", (25, 5)),
     ],
@@ -41,6 +43,10 @@ def test_chunks_in_any_spelling(chunks, expected):
         assert np.prod(found) * 8 <= 1000
     else:
         assert found == expected
+
+
+def test_an_axis_without_elements_has_chunks_of_any_length():
+    assert settled_chunks((0, "auto"), (0, 20), 8) == (1, 20)
 
 
 def test_one_axis_may_have_its_lengths_without_a_tuple_around_them():

@@ -1,6 +1,7 @@
 """What is opened is read when it is needed, block by block."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -126,17 +127,50 @@ def test_netcdf_variables_are_read_slice_by_slice(engine, tmp_path, monkeypatch)
         )
 
 
-def test_many_files_become_one_dataset(tmp_path, monkeypatch):
-    pytest.importorskip("netCDF4")
-    places = [str(tmp_path / f"{number}.nc") for number in range(3)]
+@pytest.mark.parametrize("combine", ["by_coords", "nested"])
+@pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf", "scipy", "zarr"])
+def test_many_files_become_one_dataset(engine, combine, tmp_path, monkeypatch):
+    pytest.importorskip({"netcdf4": "netCDF4"}.get(engine, engine))
+    places = [str(tmp_path / f"{number}.{engine}") for number in range(3)]
+    more = {"consolidated": False} if engine == "zarr" else {}
     for number, place in enumerate(places):
-        in_memory().isel(time=slice(4 * number, 4 * number + 4)).to_netcdf(place)
+        part = in_memory().isel(time=slice(4 * number, 4 * number + 4))
+        write = part.to_zarr if engine == "zarr" else part.to_netcdf
+        write(place, **(more or {"engine": engine}))
+    along = {"concat_dim": "time"} if combine == "nested" else {}
     with counted_runs(monkeypatch) as runs, xr.set_options(use_new_combine_kwarg_defaults=True):
-        ds = xr.open_mfdataset(places, chunks={"y": 3}, data_vars="minimal")
+        ds = xr.open_mfdataset(
+            places,
+            chunks={} if engine == "zarr" else {"y": 3},
+            chunked_array_type="asyncexec",
+            combine=combine,
+            data_vars="minimal",
+            engine=engine,
+            **along,
+            **more,
+        )
     with ds:
         assert not runs
-        assert ds.t.chunks == ((4, 4, 4), (3, 2), (6,))
+        assert isinstance(ds.t.data, DuckArray)
+        assert ds.t.chunks == ((4, 4, 4), (5,) if engine == "zarr" else (3, 2), (6,))
         xr.testing.assert_allclose(ds.t.mean("time").compute(), in_memory().t.mean("time"))
+        xr.testing.assert_allclose(ds.compute(), in_memory())
+
+
+@pytest.mark.parametrize("kind", ["memory", "zarr", "netcdf"])
+def test_lazy_datasets_are_pickled(kind, store, tmp_path, monkeypatch):
+    if kind == "netcdf":
+        pytest.importorskip("netCDF4")
+        in_memory().to_netcdf(tmp_path / "a.nc")
+        ds = xr.open_dataset(tmp_path / "a.nc", chunks={"time": 5})
+    else:
+        ds = chunked() if kind == "memory" else xr.open_zarr(store, consolidated=False)
+    with ds, counted_runs(monkeypatch) as runs:
+        again = pickle.loads(pickle.dumps(ds.t.mean("time") + 1))
+    with again:
+        assert not runs
+        assert isinstance(again.data, DuckArray)
+        xr.testing.assert_allclose(again.compute(), in_memory().t.mean("time") + 1)
 
 
 def test_what_is_read_through_xarray_is_never_taken_from_another_run(tmp_path):

@@ -71,6 +71,28 @@ def test_a_region(tmp_path):
     np.testing.assert_allclose(opened(place).t, expected)
 
 
+def test_a_region_that_is_found_by_its_labels(tmp_path, monkeypatch):
+    place = str(tmp_path / "a.zarr")
+    to_zarr(chunked(), place)
+    part = in_memory()[["t"]].isel(time=slice(4, 8), y=slice(0, 3)) * 0 - 1
+    with counted_runs(monkeypatch) as runs:
+        to_zarr(chunked(part), place, region="auto")
+    assert len(runs) == 1
+    expected = in_memory()
+    expected.t[4:8, :3] = part.t
+    xr.testing.assert_allclose(opened(place), expected)
+
+
+def test_a_region_of_what_was_only_created_is_written(tmp_path, monkeypatch):
+    pytest.importorskip("dask")
+    place = str(tmp_path / "a.zarr")
+    to_zarr(chunked(), place, compute=False)
+    for begin in (0, 4, 8):
+        part = chunked()[["t"]].isel(time=slice(begin, begin + 4)).drop_vars(["y", "x"])
+        to_zarr(part, place, region={"time": slice(begin, begin + 4)})
+    xr.testing.assert_allclose(opened(place).t, in_memory().t)
+
+
 @pytest.mark.parametrize("length", [4, 5, 1])
 def test_appending_also_where_chunks_do_not_begin_there(length, tmp_path):
     place = str(tmp_path / "a.zarr")
