@@ -1,12 +1,13 @@
 """The limit of the machine for a job: the time below which it cannot be done, whoever does it.
 
 T_min = max(reading and writing, CPU seconds / cores, critical path), all measured here, by plain loops over the same
-files: reading them whole into one buffer, writing as many bytes, decoding, computing and encoding some blocks by NumPy
-and the quicker of numcodecs and zstandard, into memory that is used again, with nothing around. What is encoded are
-blocks of the job's true result. Everything is done by as many threads at once as there are workers, as cores share
-caches and the way to memory; the CPU seconds of a step are those that all threads together spend on it. Files are in
-the page cache, as they are for all contenders, so that reading and writing them takes CPU seconds, which count too.
-From a bucket, reading takes as many answers as there are objects, 64 at a time.
+files: reading them whole into one buffer, writing what blocks of the true result are encoded to, decoding, computing
+and encoding some blocks by NumPy and the quicker of numcodecs and zstandard, into memory that is used again, with
+nothing around. Everything is done by as many threads at once as there are workers, as cores share caches and the way to
+memory; the CPU seconds of a step are those that all threads together spend on it. Each block is another one, as it is
+in the job: a block that is decoded or written twice is in the caches the second time. Files are in the page cache, as
+they are for all contenders, so that reading and writing them takes CPU seconds, which count too. From a bucket, reading
+takes as many answers as there are objects, 64 at a time.
 """
 
 from __future__ import annotations
@@ -34,10 +35,8 @@ from benchmarks.field_jobs.jobs import FieldJob
 from benchmarks.field_jobs.kernels import KERNELS, Scratch
 from benchmarks.field_jobs.measuring import expected
 
-TURNS = 3
-"""How often each step is measured; the least counts, as everything else on the machine only adds to it."""
-EACH = 2
-"""The blocks that each thread takes in one turn."""
+EACH = 8
+"""The blocks that each thread takes."""
 AT_ONCE = 64
 _CODEC = Zstd(level=0)
 _LEVEL = 3  # What 0 stands for.
@@ -76,52 +75,46 @@ def limit_of(job: FieldJob, where: Place, target: Any) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
-    """One block of an input: its chunks as they are stored, and the memory that they are decoded into."""
+class _Input:
+    """Blocks of an input as they are stored, and the memory that each is decoded into and computed with."""
 
-    data: tuple[Any, ...]
+    encoded: tuple[tuple[Any, ...], ...]
     chunks: tuple[np.ndarray, ...]
     whole: np.ndarray
 
 
 def _input_seconds(job: FieldJob, where: Place) -> tuple[float, float]:
     """Return the CPU seconds of decoding a block of each input, and of computing."""
-    inputs = [zarr.open_array(where.store(name), mode="r") for name in job.reads]
-    layouts = [where.size.layouts[name] for name in job.reads]
-
-    def taken(number: int) -> list[_Encoded]:
-        found = []
-        for array, layout in zip(inputs, layouts, strict=True):
-            of = list(each_block(layout))
-            block = np.asarray(array[of[number % len(of)]])
-            chunks = tuple(_chunks(block, layout.chunks))
-            found.append(_Encoded(tuple(map(_CODEC.encode, chunks)), chunks, block))
-        return found
-
-    mine = [[taken(thread * EACH + k) for k in range(EACH)] for thread in range(WORKERS)]
+    mine = [[_input(where, name, thread) for name in job.reads] for thread in range(WORKERS)]
     scratches = [Scratch() for _ in range(WORKERS)]
 
     def decode(thread: int, into: Callable[[Any, np.ndarray], object]) -> None:
-        for each in mine[thread]:
-            for of in each:
-                for data, chunk in zip(of.data, of.chunks, strict=True):
+        for of in mine[thread]:
+            for block in of.encoded:
+                for data, chunk in zip(block, of.chunks, strict=True):
                     into(data, chunk)
 
     def compute(thread: int) -> None:
-        for each in mine[thread]:
-            KERNELS[job.name](scratches[thread], *(of.whole for of in each))
+        for _ in range(EACH):
+            KERNELS[job.name](scratches[thread], *(of.whole for of in mine[thread]))
 
     ways = [lambda thread, way=way: decode(thread, way()) for way in _DECODERS]
     return min(map(_seconds_each, ways)), _seconds_each(compute)
 
 
+def _input(where: Place, name: str, thread: int) -> _Input:
+    """Return what one thread decodes of an array."""
+    array = zarr.open_array(where.store(name), mode="r")
+    layout = where.size.layouts[name]
+    taken = [np.asarray(array[at]) for at in _blocks_of(layout, thread)]
+    encoded = tuple(tuple(map(_CODEC.encode, _chunks(block, layout.chunks))) for block in taken)
+    return _Input(encoded, tuple(_chunks(taken[-1], layout.chunks)), taken[-1])
+
+
 def _encode_seconds(layout: Layout, target: Any) -> float:
     """Return the CPU seconds of encoding a block of what is stored."""
-    of = list(each_block(layout))
-    step = max(1, len(of) // (WORKERS * EACH))
-    taken = [np.asarray(target[block]) for block in of[::step]]
     mine = [
-        [_chunks(taken[(thread * EACH + k) % len(taken)], layout.chunks) for k in range(EACH)]
+        [_chunks(np.asarray(target[at]), layout.chunks) for at in _blocks_of(layout, thread)]
         for thread in range(WORKERS)
     ]
 
@@ -134,24 +127,25 @@ def _encode_seconds(layout: Layout, target: Any) -> float:
     return min(map(_seconds_each, ways))
 
 
+def _blocks_of(layout: Layout, thread: int) -> list[tuple[slice, ...]]:
+    """Return the blocks that one thread takes: no other's, and all different, if there are as many."""
+    of = list(each_block(layout))
+    return [of[(thread + WORKERS * k) % len(of)] for k in range(EACH)]
+
+
 def _seconds_each(work: Callable[[int], object]) -> float:
     """Return the CPU seconds for each of the blocks that all threads take at once."""
     together = Barrier(WORKERS)
-    spent: list[float] = []
 
     def measured(thread: int) -> float:
         work(thread)  # Once uncounted: it brings code and pages into memory.
-        least = float("inf")
-        for _ in range(TURNS):
-            together.wait()
-            begun = time.thread_time()
-            work(thread)
-            least = min(least, time.thread_time() - begun)
-        return least
+        together.wait()
+        begun = time.thread_time()
+        work(thread)
+        return time.thread_time() - begun
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        spent = list(pool.map(measured, range(WORKERS)))
-    return sum(spent) / (WORKERS * EACH)
+        return sum(pool.map(measured, range(WORKERS))) / (WORKERS * EACH)
 
 
 @cache
@@ -194,23 +188,25 @@ def _read_seconds(job: FieldJob, where: Place) -> tuple[float, float]:
             with path.open("rb", buffering=0) as file:
                 file.readinto(buffer)
 
-    return min(_elapsed(read) for _ in range(TURNS))
+    return _elapsed(read)
 
 
 def _write_seconds(layout: Layout, where: Place, target: Any) -> tuple[float, float]:
-    """Return the time in which as many bytes can be written as the result takes, and that of CPUs."""
-    size = target.nbytes_stored()
+    """Return the time in which all that is stored can be written, and that of CPUs."""
     folder = where.folder / "written"
     folder.mkdir(exist_ok=True)
     count = layout.count
-    data = bytes(max(1, size // count))
+    encoded = [
+        [b"".join(map(_CODEC.encode, _chunks(np.asarray(target[at]), layout.chunks))) for at in of]
+        for of in (_blocks_of(layout, thread) for thread in range(WORKERS))
+    ]
 
     def write(thread: int) -> None:
         for number in range(thread, count, WORKERS):
-            (folder / str(number)).write_bytes(data)
+            (folder / str(number)).write_bytes(encoded[thread][number // WORKERS % EACH])
 
     try:
-        return min(_emptied(folder) or _elapsed(write) for _ in range(TURNS))
+        return _elapsed(write)
     finally:
         _emptied(folder)
 

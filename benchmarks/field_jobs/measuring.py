@@ -1,9 +1,13 @@
-"""A turn as seen from outside: its time, the peak memory of its process tree, and whether its result is right."""
+"""A turn as seen from outside: its time, CPU seconds and peak memory of its processes, and whether its result is right.
+
+CPU seconds are told as well because they hardly change with what else a shared machine does, where time does.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -47,12 +51,18 @@ def turn(contender: str, job: FieldJob, *, quick: bool) -> Iterator[Measure]:
 
             def measure() -> Figures:
                 assert ran.stdin is not None
+                used = cpu_seconds(ran.pid)
                 with PeakMemory(ran.pid) as memory:
                     ran.stdin.write("go\n")
                     ran.stdin.flush()
                     told = json.loads(_answer(ran, errors, "{"))
+                used = cpu_seconds(ran.pid) - used
                 check(job, where, quick=quick)
-                return {"seconds": told["seconds"], "peak_mb": memory.peak_bytes / 1e6}
+                return {
+                    "seconds": told["seconds"],
+                    "cpu_s": used,
+                    "peak_mb": memory.peak_bytes / 1e6,
+                }
 
             yield measure
         finally:
@@ -91,11 +101,32 @@ def _answer(ran: subprocess.Popen[str], errors: _Drained, begins: str) -> str:
     raise RuntimeError(f"{' '.join(ran.args[3:5])} failed: {errors.text}")  # type: ignore[index]
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process and its descendants, also of those that have ended, so far."""
+    return sum(map(_ticks_of, _tree(pid))) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks_of(pid: int) -> int:
+    """Return the clock ticks of a process and of the children that it has waited for, in user and system mode."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, after_name[11:15]))
+
+
 class PeakMemory:
-    """Samples the memory of a process and its descendants, shared pages shared out among them (Linux's PSS)."""
+    """Samples the memory of a process and its descendants, shared pages shared out among them (Linux's PSS).
+
+    That takes the system milliseconds for each gigabyte, in which the process can get no memory, so it is done only
+    when the resident memory, which is known without looking, has grown.
+    """
+
+    GROWN = 1.01
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0
+        self._resident = 0.0
         self._pid = pid
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -110,7 +141,11 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while True:
-            self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, _tree(self._pid))))
+            tree = _tree(self._pid)
+            resident = sum(map(_pages_of, tree))
+            if resident > self.GROWN * self._resident:
+                self._resident = resident
+                self.peak_bytes = max(self.peak_bytes, sum(map(_bytes_of, tree)))
             if self._ended.wait(SAMPLE_SECONDS):
                 return
 
@@ -124,6 +159,13 @@ def _tree(pid: int) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def _pages_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
 
 
 def _bytes_of(pid: int) -> int:
@@ -166,4 +208,4 @@ def check(job: FieldJob, where: Place, *, quick: bool) -> None:
         np.testing.assert_allclose(written[block], target[block], rtol=job.rtol, atol=1e-3)
 
 
-__all__ = ["JOBS", "PeakMemory", "check", "expected", "turn"]
+__all__ = ["JOBS", "PeakMemory", "check", "cpu_seconds", "expected", "turn"]

@@ -23,12 +23,17 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         if shares:
             mean = geometric_mean(shares)
             line = f"{name}: T_min/T {mean:.2f} (least {min(shares):.2f}, {len(shares)} jobs)"
+            busy = _over(outcomes, LIMIT, name, "cpu_s")
+            if busy:
+                line += f", CPU of the limit/CPU {geometric_mean(busy):.2f} (least {min(busy):.2f})"
             if name != OURS and against:
                 line += f"; {OURS} takes {geometric_mean(against):.2f} times its time"
             lines.append(line)
     return lines
 
 
-def _over(outcomes: Sequence[Outcome], of: str, against: str) -> list[float]:
-    found = (ratio_of(o.standings, o.case.figure, of, against) for o in outcomes)
+def _over(
+    outcomes: Sequence[Outcome], of: str, against: str, figure: str | None = None
+) -> list[float]:
+    found = (ratio_of(o.standings, figure or o.case.figure, of, against) for o in outcomes)
     return [ratio for ratio in found if ratio is not None]
