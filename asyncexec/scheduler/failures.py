@@ -181,13 +181,14 @@ def charge(
     """
     stage = attempt.lease.stage
     lost, overlaps = kind is FailureKind.WORKER_LOST, stage.program.overlaps
-    is_unknown = lost and overlaps and outcome.started and not outcome.worker
+    alone = attempt.lease.exclusive
+    is_unknown = lost and overlaps and outcome.started and not outcome.worker and not alone
     if lost and overlaps and not outcome.worker:
         record.shared_losses += _UNKNOWN_CAUSE if is_unknown else 1
     counts_by_policy = stage.policies.retry.counts_as_failure(outcome) and not is_unknown
     if not counts_by_policy and _is_forgiven(record, tasks_left):
         return None
-    if lost and outcome.worker and attempt.lease.exclusive:
+    if lost and outcome.worker and alone:
         record.killed |= {outcome.worker}
     poisonous = lost and stage.poison.lost(attempt.task, outcome.worker)
     counts = poisonous or not is_outage

@@ -123,6 +123,12 @@ def test_of_tasks_that_overlap_the_one_charged_is_poison_when_it_has_killed_two_
     assert watch["record"].killed == {"w"}
 
 
+def test_a_loss_of_a_task_that_ran_alone_is_its_own_though_nobody_knows_the_worker() -> None:
+    record = TaskRecord()
+    assert again(LOST._replace(worker=""), record, overlaps=True, exclusive=True).counts_as_failure
+    assert record.failures == 1
+
+
 def test_in_an_outage_only_the_first_failure_of_a_task_is_counted() -> None:
     record = TaskRecord()
     for _ in range(9):

@@ -54,6 +54,18 @@ class BlockingCall:
         first = self.jobs[: self.program.concurrency]
         return [Started(job.attempt, worker) for job in first if job.attempt in self.pending]
 
+    @property
+    def is_overlapping(self) -> bool:
+        """True if its attempts load and save at once in another process: they may be repeated, and end together."""
+        return self.program.overlaps and self.local is None
+
+    def ended_with_others(self) -> list[Outcome]:
+        """Return outcomes of the attempts that were reported to have started in a shared call, which others ended."""
+        if not self.is_overlapping or not self.started_at:
+            return []
+        first = self.jobs[: self.program.concurrency]
+        return [Outcome(job.attempt, Status.LOST) for job in first if job.attempt in self.pending]
+
     def drop(self, attempts: Collection[int]) -> None:
         """Leave out these attempts, and those that are no longer pending, when the call is sent."""
         self.jobs = [
@@ -76,7 +88,14 @@ class BlockingCall:
             return None
         reports = decode_reports(answer)
         notes = [report for report in reports if isinstance(report, Note)]
-        return notes, [report for report in reports if isinstance(report, Outcome)]
+        return notes, self._uncharged([r for r in reports if isinstance(r, Outcome)])
+
+    def _uncharged(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Name no worker in losses of several attempts that loaded and saved at once: any may have ended it."""
+        lost = [o for o in outcomes if o.status is Status.LOST and o.started]
+        if not self.is_overlapping or len(lost) < 2:
+            return outcomes
+        return [o._replace(worker="") if o.status is Status.LOST else o for o in outcomes]
 
     def ran(
         self,

@@ -71,6 +71,7 @@ class CallContext:
         self._tells_progress = tells_progress
         self._kills = kills
         self._concurrency = batch.program.concurrency
+        self._overlaps = batch.program.overlaps
         self._starts: dict[int, float] = {}
         self.batch = batch
         self.pending = {job.attempt for job in batch.jobs}
@@ -90,6 +91,8 @@ class CallContext:
         """Report that an attempt starts; return False if it was cancelled before, and must be left out."""
         if attempt not in self.pending:
             return False
+        if attempt in self._starts:
+            return True  # It is known by another way already.
         self.running, self.running_since = Started(attempt, worker), time.time()
         if self._concurrency > 1:
             self._starts[attempt] = self.running_since
@@ -125,7 +128,8 @@ class CallContext:
         self, attempt: int, status: Status, error: Exception | None = None, *, runs: bool
     ) -> Outcome:
         if runs:
-            worker = "" if self.running is None else self.running.worker
+            unknown = self.running is None or self._is_shared_loss(status, self._perhaps_running())
+            worker = "" if unknown or self.running is None else self.running.worker
             return self.ran(attempt, status, error, worker=worker, since=self.began_at)
         return Outcome(attempt, status, error=None if error is None else describe(error))
 
@@ -151,11 +155,20 @@ class CallContext:
         info = describe(error)
         if self._concurrency > 1:
             ran = self._perhaps_running()
+        if self._is_shared_loss(Status.LOST, ran):
+            worker = ""
         for attempt in sorted(self.pending):
             if attempt in ran:
                 self.ended(self.ran(attempt, Status.LOST, error, worker=worker, since=since))
             else:
                 self.ended(Outcome(attempt, Status.LOST, error=info))
+
+    def _is_shared_loss(self, status: Status, ran: Collection[int]) -> bool:
+        """Return whether any of several attempts that loaded and saved at once may have ended their worker.
+
+        None of them is charged with it, as no worker is named; each is tried again, by itself in the end.
+        """
+        return status is Status.LOST and self._overlaps and len(ran) > 1
 
     @contextmanager
     def stopped_by(self, batch: StoppableBatch) -> Generator[None]:
@@ -184,6 +197,9 @@ class CallContext:
             stopped = self._stoppable.stop_running(attempts)
             self.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started])
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._insist, attempts)
+        elif self._overlaps and self.began_at:
+            # One that was given up would save, and hold up the outcomes of the others where these come at the end.
+            self.interrupt(attempts)
         else:
             self._give_up(attempts)
 
@@ -250,7 +266,9 @@ class CallContext:
             return
         why = WorkerLostError("its worker was ended to stop another task that ran there")
         running = self._perhaps_running()
-        self.ended(*[self._outcome(a, Status.LOST, why, runs=True) for a in running])
+        # Those that may be repeated at will count as if they had not started.
+        charged = not self._overlaps
+        self.ended(*[self._outcome(a, Status.LOST, why, runs=charged) for a in running])
 
     def interrupt(self, attempts: Collection[int]) -> None:
         """Cancel the whole call in order to cancel these attempts; its others run elsewhere."""

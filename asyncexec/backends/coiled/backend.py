@@ -115,6 +115,7 @@ class CoiledBackend(ClusterBackend):
         loss_seconds=300.0,
         native_retry=NATIVE_RETRY,
         call_seconds=0.05,
+        overlaps=True,
     )
 
     @takes_options(CoiledOptions)

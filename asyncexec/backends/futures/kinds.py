@@ -67,6 +67,8 @@ class PoolKind:
             call_seconds=self.call_seconds,
             worker_bytes=memory_bytes,
             guarantees_memory=memory_bytes is not None,
+            # Elsewhere nothing is told within a call: one task that hangs would take all that load with it for hung.
+            overlaps=self.locality is Locality.SAME_PROCESS,
         )
 
 

@@ -42,6 +42,7 @@ class HttpBackend(CallsBackend):
         loss_seconds=30.0,
         native_retry="none of requests by HTTP",
         call_seconds=0.02,
+        overlaps=True,
     )
 
     @takes_options(HttpOptions)

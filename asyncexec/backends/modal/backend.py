@@ -39,6 +39,7 @@ class ModalBackend(CallsBackend):
         native_retry="none of generator functions, as this is one; but Modal runs a call again whose "
         "container it took away for others (nonpreemptible prevents that)",
         call_seconds=0.1,
+        overlaps=True,
     )
 
     @takes_options(ModalOptions)

@@ -72,6 +72,7 @@ class RayBackend(CallsBackend):
         loss_seconds=5.0,
         native_retry="tasks whose worker died, 3 times; off by max_retries=0",
         call_seconds=0.003,
+        overlaps=True,
     )
 
     @takes_options(RayOptions)

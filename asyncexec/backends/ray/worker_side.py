@@ -26,12 +26,15 @@ def frames(
     """Run the attempts of ``call``, and yield reports as bytes: ``NEEDS_PROGRAM``, or see ``codec.decode_reports``.
 
     ``record_path`` is the file for the attempt that runs, if the driver can read it. An attempt is kept within
-    ``allowed_bytes``, if there are any. ``read`` has the references to the large values that are read, by key; those
-    that are made are yielded as well (see ``value_exchange``).
+    ``allowed_bytes``, if there are any; those that run at once are together. ``read`` has the references to the
+    large values that are read, by key; those that are made are yielded as well (see ``value_exchange``).
     """
+    at_once = call.concurrency > 1
+    if at_once and allowed_bytes:
+        call.memory_bytes = allowed_bytes  # for all of them together, as they share the process
     reports = call.frames(
         gather_seconds=GATHER_SECONDS,
-        meter=_guard().within(allowed_bytes) if allowed_bytes else _meter(),
+        meter=_guard().within(allowed_bytes) if allowed_bytes and not at_once else _meter(),
         marks=AttemptFile.create(record_path),
         held=True,
     )

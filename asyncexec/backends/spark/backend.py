@@ -49,6 +49,7 @@ class SparkBackend(CallsBackend):
         loss_seconds=1.0,
         native_retry="tasks up to spark.task.maxFailures times: set to 1, and a repeated worker is turned away",
         call_seconds=0.001,
+        overlaps=True,
     )
 
     @takes_options(SparkOptions)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import pickle
 import secrets
+from collections.abc import AsyncIterator
 
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.spark.worker_side import TOKEN_BYTES, enable_keepalive
+from asyncexec.backends.spark.worker_side import MISSING, TOKEN_BYTES, enable_keepalive
 from asyncexec.worker.framing import PREFIX_BYTES, frame_length, frame_prefix
-from asyncexec.worker.remote_batch import RemoteBatch
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 HANDSHAKE_SECONDS = 30.0
 KILL_SECONDS = 2.0
@@ -36,12 +37,24 @@ class WorkerLink:
 
     async def send(self, call: RemoteBatch) -> bytes:
         """Send ``call`` to the worker, and return its answer; raises ConnectionError if the worker dies meanwhile."""
+        await self._write(call)
+        return await self._read()
+
+    async def stream(self, call: RemoteBatch) -> AsyncIterator[bytes]:
+        """Send ``call``, of which many attempts run at once, and yield its frames as they come; raises the same."""
+        await self._write(call)
+        while frame := await self._read():
+            yield NEEDS_PROGRAM if frame == MISSING else frame
+
+    async def _write(self, call: RemoteBatch) -> None:
         # Draining may be awaited before reading, because neither side reads while it writes.
         frame = pickle.dumps(call, protocol=5)
         self._writer.write(frame_prefix(len(frame)))
         self._writer.write(frame)
+        await self._writer.drain()
+
+    async def _read(self) -> bytes:
         try:
-            await self._writer.drain()
             return await read_frame(self._reader)
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError(f"worker {self.worker} died") from error

@@ -87,20 +87,25 @@ class SparkSystem:
         if pool is None:
             raise BackendError("executor 'spark' is not open")
         context.began_at = 0.0  # Nothing runs before there is a worker.
-        at_once = batch.program.concurrency
         link: WorkerLink | None = None
+        at_once = batch.program.concurrency > 1
         try:
-            for position in range(0, len(batch.jobs), at_once):
-                some = batch.jobs[position : position + at_once]
+            for some in [batch.jobs] if at_once else [[job] for job in batch.jobs]:
                 if link is not None and pool.is_avoided(link):
                     pool.release(link)
                     link = None
                 if link is None:
                     link = await pool.acquire(batch.apart_from)
                     context.began_at = context.began_at or time.time()
-                # A worker says nothing while it runs a call: only these are known to run.
-                if jobs := [j for j in some if context.started(j.attempt, link.worker)]:
-                    call = Batch(batch.program, jobs)
+                # Started first, as a worker that runs one attempt says nothing meanwhile, and any may die at once.
+                jobs = [job for job in some if job.attempt in context.pending]
+                if not jobs:
+                    continue
+                context.started(jobs[0].attempt, link.worker)
+                call = Batch(batch.program, jobs)
+                if at_once:
+                    await link.caller.stream(call, context, link.stream)
+                else:
                     context.ended(*await link.caller.call(call, context, link.send))
         except BaseException:
             if link is not None:

@@ -1,6 +1,7 @@
 """The Spark task that is a worker: it connects to the driver, and serves calls until the driver disconnects.
 
-It runs in one of Spark's Python processes, and each call holds one attempt. If the driver disconnects while a call
+It runs in one of Spark's Python processes. A call holds one attempt, or those of a program that runs many at once,
+which are reported while they run. If the driver disconnects while a call
 runs, the attempt is cancelled: the process then ends, because nothing else ends a kernel in the middle of its work.
 """
 
@@ -25,6 +26,9 @@ from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 TOKEN_BYTES = 32
 CONNECT_SECONDS = 30.0
 COPIED_BYTES = 65_536
+GATHER_SECONDS = 0.02
+MISSING = b"?"
+"""The frame of a worker that needs the program, in a stream of frames, which an empty one ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +88,25 @@ def _serve_calls(connection: socket.socket, watch: _HangUpWatch, limit: _CallMem
         if _hung_up(connection):
             return
         limit.load(call)
+        if call.concurrency > 1:
+            _stream(connection, watch, call)
+            continue
         answer = call(meter)
         watch.pause()
         _send(connection, answer)
+
+
+def _stream(connection: socket.socket, watch: _HangUpWatch, call: RemoteBatch) -> None:
+    """Run attempts of which many run at once, and send their reports as they come, and an empty frame at the end."""
+    for frame in call.frames(worker=worker_name(), gather_seconds=GATHER_SECONDS):
+        # Not meanwhile: a connection that takes no more would count as one that has ended.
+        watch.pause()
+        _send(connection, frame or MISSING)
+        watch.begin()
+        if _hung_up(connection):
+            os.kill(os.getpid(), signal.SIGKILL)
+    watch.pause()
+    _send(connection, b"")
 
 
 def _hung_up(connection: socket.socket) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from asyncexec.backends.contract import Capabilities
 from asyncexec.engine import Engine
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
 from asyncexec.testing.conformance.sameness import AT_ONCE, array_job, stored_files
 from asyncexec.testing.conformance.suite import Factory, Suite
@@ -50,7 +51,7 @@ class OverlapRules(Suite):
             await driven.finish()
 
     async def test_one_of_many_that_load_is_cancelled(self, backend: Factory, files: Path) -> None:
-        """The others go on, on the same worker."""
+        """The others go on, or are lost without a charge where only the end of their worker stops it."""
         io = FarFiles(directory=files)
         io.away.touch()
         self._need_overlap(backend)
@@ -61,9 +62,13 @@ class OverlapRules(Suite):
             driven.cancel(batch[:1])
             assert (await driven.outcome(batch[0])).status is Status.CANCELLED
             io.away.unlink()
-            assert (await driven.outcome(batch[1])).status is Status.SUCCEEDED
+            other = await driven.outcome(batch[1])
+            assert _succeeded_or_is_not_charged(other)
+            if other.status is not Status.SUCCEEDED:
+                again = driven.send(program, [1])
+                assert (await driven.outcome(again[0])).status is Status.SUCCEEDED
             await driven.finish()
-        assert not io.saved(0).exists()
+        self._did_not_save(driven, io)
 
     async def test_one_that_computes_is_cancelled(self, backend: Factory, files: Path) -> None:
         """It does not save; others of its slot go on, or are lost without a charge, and go elsewhere."""
@@ -81,7 +86,7 @@ class OverlapRules(Suite):
             assert (await driven.outcome(again[0])).status is Status.SUCCEEDED
             held.release()
             await driven.finish()
-        assert not io.saved(0).exists()
+        self._did_not_save(driven, io)
 
     @pytest.mark.slow  # A timeout has to pass, and a worker to be killed.
     @pytest.mark.parametrize("moment", [Moment.LOAD, Moment.SAVE])
@@ -131,6 +136,13 @@ class OverlapRules(Suite):
         can = backend().capabilities
         self.need(can.overlaps, "a slot runs one task after another")
         return can
+
+    @staticmethod
+    def _did_not_save(driven: Driven, io: FarFiles) -> None:
+        """Check that the first task, which was cancelled, has not saved where its executor can prevent that."""
+        can = driven.backend.capabilities
+        if can.kills or can.locality is Locality.SAME_PROCESS:
+            assert not io.saved(0).exists()
 
     @staticmethod
     def _kernels(driven: Driven) -> int:

@@ -211,19 +211,22 @@ async def test_a_call_whose_worker_is_gone_is_lost_alone():
     assert system.opened == 1
 
 
-async def test_what_is_left_of_a_call_that_was_stopped_goes_on(tmp_path):
-    class Stoppable(Future):
-        def cancel(self):
-            self.set_exception(CancelledError())
-            return True
+class Killed(Future):
+    """A call that is killed when it is cancelled."""
 
+    def cancel(self):
+        self.set_exception(CancelledError())
+        return True
+
+
+async def test_what_is_left_of_a_call_that_was_stopped_goes_on(tmp_path):
     class Stopping(Calls):
         capabilities = Capabilities(name="stopping", kills=True, batch_limit=4)
         stopped = None
 
         def submit(self, call):
             if self.stopped is None:
-                self.stopped = Stoppable()
+                self.stopped = Killed()
                 self.stopped.set_running_or_notify_cancel()
                 return self.stopped
             return super().submit(call)
@@ -241,11 +244,6 @@ async def test_what_is_left_of_a_call_that_was_stopped_goes_on(tmp_path):
 
 async def test_of_a_batch_that_was_killed_anything_may_have_run():
     """Also what comes behind the first, and what nobody has seen start."""
-
-    class Killed(Future):
-        def cancel(self):
-            self.set_exception(CancelledError())
-            return True
 
     class Killing(Calls):
         capabilities = Capabilities(name="killing", kills=True, batch_limit=4)
@@ -265,3 +263,47 @@ async def test_of_a_batch_that_was_killed_anything_may_have_run():
         await drive.finish()
     assert {o.status for o in outcomes} == {Status.CANCELLED}
     assert all(o.started for o in outcomes)
+
+
+@pytest.mark.parametrize("kills", [False, True])
+async def test_a_call_of_tasks_that_load_at_once_goes_on_as_another_without_the_one_that_was_stopped(
+    kills,
+):
+    """Those that were reported to have started are lost without a charge."""
+
+    class Stopping(Calls):
+        capabilities = Capabilities(name="stopping", kills=kills, batch_limit=8)
+        stopped = None
+
+        def submit(self, call):
+            if self.stopped is not None:
+                return super().submit(call)
+            self.stopped = Killed() if kills else Future()
+            self.stopped.set_running_or_notify_cancel()
+            return self.stopped
+
+    async with Driven(BlockingBackend(Stopping()), patience=20) as drive:
+        program = drive.program(kernels.echo, concurrency=2, overlaps=True)
+        first, second, *rest = drive.send(program, range(4))
+        await drive.started(second)
+        drive.cancel([first])
+        assert (await drive.outcome(first)).status is Status.CANCELLED
+        lost = await drive.outcome(second)
+        assert (lost.status, lost.started) == (Status.LOST, False)
+        assert {o.status for o in await drive.outcomes_of(rest)} == {Status.SUCCEEDED}
+        assert drive.backend.abandoned == (0 if kills else 1)
+        await drive.finish()
+
+
+async def test_of_tasks_that_loaded_at_once_none_is_charged_with_the_end_of_their_worker():
+    class Losing(Calls):
+        def submit(self, call):
+            future = Future()
+            future.set_exception(CallLostError("w7", "it is gone"))
+            return future
+
+    async with Driven(BlockingBackend(Losing()), patience=20) as drive:
+        for tasks, worker in ((3, ""), (1, "w7")):
+            program = drive.program(kernels.echo, concurrency=8, overlaps=True)
+            for lost in await drive.outcomes_of(drive.send(program, range(tasks))):
+                assert (lost.status, lost.worker, lost.started) == (Status.LOST, worker, True)

@@ -223,3 +223,35 @@ async def test_where_a_batch_tells_of_its_first_start_only_a_later_attempt_that_
         drive.cancel([second])
         cancelled = await drive.outcome(second)
     assert (cancelled.status, cancelled.started) == (Status.CANCELLED, True)
+
+
+def overlapping(drive):
+    """A program of whose attempts many load and save at once."""
+    return drive.program(kernels.echo, concurrency=4, overlaps=True)
+
+
+async def test_one_of_many_that_load_at_once_is_stopped_with_its_call_and_no_other_is_charged():
+    async def hangs(batch, context):
+        for job in batch.jobs[:3]:
+            context.started(job.attempt, "far")
+        await anyio.sleep_forever()
+
+    async with driven(hangs) as drive:
+        first, *others = drive.send(overlapping(drive), range(3))
+        await drive.started(others[-1])
+        drive.cancel([first])
+        assert (await drive.outcome(first)).status is Status.CANCELLED
+        for outcome in await drive.outcomes_of(others):
+            assert (outcome.status, outcome.started) == (Status.LOST, False)
+
+
+@pytest.mark.parametrize("tasks, worker", [(3, ""), (1, "far")])
+async def test_a_worker_that_dies_is_named_to_the_only_task_that_ran_there(tasks, worker):
+    async def dies(batch, context):
+        for job in batch.jobs:
+            context.started(job.attempt, "far")
+        raise ConnectionResetError("gone")
+
+    async with driven(dies) as drive:
+        for outcome in await drive.outcomes_of(drive.send(overlapping(drive), range(tasks))):
+            assert (outcome.status, outcome.worker, outcome.started) == (Status.LOST, worker, True)
