@@ -42,6 +42,7 @@ class SlurmBackend(CallsBackend):
         loss_seconds=10.0,
         native_retry="requeueing: by SLURM off with --no-requeue, by submitit with max_num_timeout=0",
         call_seconds=0.3,
+        overlaps=True,
     )
 
     @takes_options(SlurmOptions)

@@ -25,6 +25,7 @@ from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.remote_batch import RemoteBatch
 
 RECHECK_SECONDS = 1.0
+ENDED_SECONDS = 0.2
 MAX_MISSES = 2
 LOG_CHARACTERS = 400
 # A job ends by itself when its driver has been silent for this much longer than a job may be idle.
@@ -52,6 +53,8 @@ class SlurmJob:
     channel: JobChannel
     id: str = ""
     misses: int = 0
+    ended: bool = False
+    """Whether it has marked its end, so that all it has written can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ class SlurmClient:
         try:
             # Only this user may write there, because jobs unpickle and run the contents.
             (self._folder / "programs").mkdir(parents=True)
+            self._ended.mkdir()
             self._folder.chmod(0o700)
             setup = self._write_environment()
         except OSError as error:
@@ -107,15 +111,21 @@ class SlurmClient:
         self._executor = self._make_executor(setup)
 
     def _write_environment(self) -> list[str]:
-        """Return the commands that set the environment; the values stay out of the script, which the cluster keeps."""
+        """Return the commands before a job's own: it marks its end, and sets the environment.
+
+        The values stay out of the script, which the cluster keeps.
+        """
+        job = '"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
+        mark = f"touch {shlex.quote(str(self._ended))}/{job}"
+        commands_before = [f"trap {shlex.quote(mark)} EXIT"]
         variables = self._options.env_vars
         if not variables:
-            return []
+            return commands_before
         file = self._folder / "environment"
         file.touch(mode=0o600)
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         file.write_text("".join(lines))
-        return [f". {shlex.quote(str(file))}"]
+        return [*commands_before, f". {shlex.quote(str(file))}"]
 
     def _make_executor(self, setup: list[str]) -> Any:
         from submitit import SlurmExecutor
@@ -131,7 +141,7 @@ class SlurmClient:
             job_name=self._name,
             array_parallelism=self._options.max_workers,
             stderr_to_stdout=True,
-            setup=setup or None,
+            setup=setup,
             additional_parameters=self._options.additional_arguments(),
         )
         return executor
@@ -180,14 +190,32 @@ class SlurmClient:
         drops = drops or {}
         for job, attempts in drops.items():
             job.channel.drop(attempts)
+        # Before their answers are read: those of a job that has marked its end are then complete.
+        ended = self._marked_ends()
+        for job in jobs:
+            job.ended = job.id in ended
         states = self._query_states(jobs)
         updates = [self._poll_job(job, states, drops.get(job, ())) for job in jobs]
         return [n for n in updates if n.reports or n.ended or n.error or n.dropped]
 
+    def _marked_ends(self) -> set[str]:
+        """Return the ids of the jobs that have marked their end, as all do that are not killed."""
+        try:
+            return {path.name for path in self._ended.iterdir()}
+        except OSError:
+            return set()  # The file server is away: the queue tells later.
+
+    @property
+    def _ended(self) -> Path:
+        return self._folder / "ended"
+
     def _query_states(self, jobs: Collection[SlurmJob]) -> dict[str, JobState] | None:
-        suspicious = any(job.misses for job in jobs)
         poll = self._options.poll_seconds
-        interval = min(RECHECK_SECONDS, poll) if suspicious else poll
+        interval = poll
+        if any(job.ended for job in jobs):
+            interval = min(ENDED_SECONDS, poll)
+        elif any(job.misses for job in jobs):
+            interval = min(RECHECK_SECONDS, poll)
         now = time.monotonic()
         if now - self._queried_at < interval:
             return None
@@ -227,7 +255,8 @@ class SlurmClient:
             return None
         # Its last reports may still be on their way through the file system.
         job.misses = 0 if reported else job.misses + 1
-        return self._lost_error(job, state) if job.misses >= MAX_MISSES else None
+        is_certain = job.ended or job.misses >= MAX_MISSES
+        return self._lost_error(job, state) if is_certain else None
 
     def _lost_error(self, job: SlurmJob, state: JobState) -> JobLostError:
         log = self._folder / "submitit" / f"{job.id}_0_log.out"

@@ -131,6 +131,7 @@ class RunRules(Suite):
             with pytest.raises(PoisonTaskError) as caught:
                 await engine.execute(Plan.map(poison, [0], name="poison"), retry=AT_ONCE)
         assert (caught.value.plan, caught.value.index) == ("poison", (0,))
+        assert caught.value.attempt <= 3
 
     async def test_a_task_over_its_time_is_stopped(self, backend: Factory, files: Path) -> None:
         """The timeout runs from the start on a worker, and the error says so."""

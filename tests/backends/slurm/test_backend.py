@@ -285,6 +285,18 @@ def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(
     assert "left no log" in str(update.error)
 
 
+def test_a_job_that_has_marked_its_end_is_lost_as_soon_as_the_queue_has_let_it_go(
+    client, channel, monkeypatch, tmp_path
+):
+    job = watched(client, channel)
+    (tmp_path / "ended").mkdir()
+    (tmp_path / "ended" / "7_1").touch()
+    Queue(monkeypatch, {"7_1": JobState("COMPLETING")}, {"7_1": JobState("OUT_OF_MEMORY")})
+    assert client.poll([job]) == []
+    (update,) = client.poll([job])
+    assert isinstance(update.error, MemoryError)
+
+
 def test_a_job_that_is_gone_and_has_told_its_end_has_ended(client, channel, monkeypatch):
     job = watched(client, channel)
     Queue(monkeypatch, {}, {})
