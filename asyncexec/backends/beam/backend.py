@@ -40,6 +40,7 @@ class BeamBackend(BlockingBackend):
         tells_progress=False,
         native_retry="bundles that raise: none does; an element that comes again is not run again, but lost",
         call_seconds=0.3,
+        overlaps=True,
     )
 
     @takes_options(BeamOptions)
@@ -56,6 +57,7 @@ def _capabilities(features: Capabilities, options: BeamOptions) -> Capabilities:
     return replace(
         here,
         locality=Locality.SAME_HOST if options.direct else Locality.ELSEWHERE,
+        overlaps=False,  # Nothing is told within a batch.
         isolated=options.separate,
         metered=not options.direct,
         call_seconds=here.call_seconds if options.direct else 10.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.beam.handles import BeamHandle
+from asyncexec.backends.beam.loopback import LOOPBACK_SERVERS
 from asyncexec.backends.beam.options import BeamOptions
 from asyncexec.backends.beam.stores import CallStore, run_element
 from asyncexec.errors import BackendError
@@ -115,8 +116,15 @@ class CallsPipeline:
             # Without this, elements would be fused with their source into one bundle, and not spread over workers.
             elements = elements | "Spread" >> beam.Reshuffle()
         _ = elements | "Run" >> beam.Map(partial(run_element, store=self._store))
-        self._result = pipeline.run()
-        self._result.wait_until_finish()
+        with self._servers():
+            self._result = pipeline.run()
+            self._result.wait_until_finish()
+
+    def _servers(self) -> AbstractContextManager[None]:
+        """Return the context of what Beam serves on this machine for worker processes."""
+        if self._options.direct and self._options.separate:
+            return LOOPBACK_SERVERS.kept()
+        return nullcontext()
 
     def _end(self, error: BaseException | None) -> None:
         for handle in self._calls.values():

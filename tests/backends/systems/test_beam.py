@@ -104,6 +104,28 @@ async def test_tasks_in_processes_of_beams_own(tmp_path):
     assert all(o.worker and not o.worker.endswith(f":{os.getpid()}") for o in outcomes)
 
 
+@pytest.mark.leaks("Beam's job service keeps its threads")
+async def test_the_servers_of_beams_own_processes_listen_on_loopback(tmp_path):
+    options = {"direct_running_mode": "multi_processing", "direct_num_workers": 1}
+    backend = BeamBackend(max_workers=1, work_dir=str(tmp_path), options=options)
+    driver = os.getpid()
+
+    def listening(_index):
+        return [
+            connection.laddr.ip
+            for process in (os.getpid(), driver)
+            for connection in psutil.Process(process).net_connections(kind="inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+
+    async with Driven(backend, patience=PATIENCE) as driven:
+        (attempt,) = driven.send(driven.program(listening), [0])
+        found = await driven.value(attempt)
+        await driven.finish()
+    assert found
+    assert set(found) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
 async def test_a_runner_that_cannot_be_loaded_is_an_error_that_says_so(tmp_path):
     options = {"runner": "no.such.Runner", "work_dir": str(tmp_path)}
     async with ax.Engine("beam", executor_options=options) as engine:
