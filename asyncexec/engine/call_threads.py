@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from asyncexec.errors import ExecutionError
+from asyncexec.scheduler.set_once import SetOnce
 
 WIDTH = 32
 """The lanes that are served at the same time; those that were abandoned do not count."""
@@ -45,12 +46,12 @@ class LaneCall[T]:
 
     Attributes
     ----------
-    done : asyncio.Event
+    done : SetOnce
         Set when the call has returned or raised, or was abandoned.
     """
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self.done = asyncio.Event()
+        self.done = SetOnce()
         self._function: Callable[[], T] | None = function
         self._context: Context = copy_context()
         self._returned: list[T] = []
@@ -99,7 +100,7 @@ class Lane:
         self.thread: CallThread | None = None
         self._threads = threads
         self._lock = threading.Lock()
-        self._calls: deque[LaneCall[Any]] = deque()
+        self._calls: tuple[LaneCall[Any], ...] = ()  # rarely more than one
         self._current: LaneCall[Any] | None = None
         self._served = False
 
@@ -114,7 +115,7 @@ class Lane:
         if self.abandoned:
             call.done.set()
         with self._lock:
-            self._calls.append(call)
+            self._calls = (*self._calls, call)
             served, self._served = self._served, True
         if not served:
             self._threads.serve(self)
@@ -134,7 +135,8 @@ class Lane:
     def take(self) -> LaneCall[Any] | None:
         """Return the next call, in the thread that serves this lane; None if there is none now."""
         with self._lock:
-            self._current = self._calls.popleft() if self._calls else None
+            first, self._calls = self._calls[:1], self._calls[1:]
+            self._current = first[0] if first else None
             self._served = self._current is not None
             return self._current
 
@@ -183,7 +185,7 @@ class CallThreads:
             self._give_up(thread)
         self._serve_waiting()
 
-    def freed(self, thread: CallThread, lane: Lane, done: asyncio.Event) -> None:
+    def freed(self, thread: CallThread, lane: Lane, done: SetOnce) -> None:
         """Take back a thread whose lane has no more calls after one that is ``done``."""
         done.set()
         if lane.thread is thread:

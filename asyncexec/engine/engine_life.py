@@ -20,8 +20,6 @@ from asyncexec.scheduler.driver import Driver
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from anyio.abc import TaskGroup
-
     from asyncexec.engine.engine_parts import EngineParts
     from asyncexec.engine.execution import Execution
     from asyncexec.engine.stage_values import StageValues
@@ -54,7 +52,8 @@ class EngineLife:
         self._kept: WeakValueDictionary[str, StageValues] = WeakValueDictionary()
         self._task: asyncio.Task[None] | None = None
         self._driver: Driver | None = None
-        self._running: TaskGroup | None = None
+        # Of asyncio: those of anyio give each task a cancel scope and an event, which nobody would use here.
+        self._running: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closing: asyncio.Event
         self._backend_life: BackendLife
@@ -97,7 +96,7 @@ class EngineLife:
                 entered(self.attached),
                 self._backend_life,
                 Driver(self._parts.backend, self._parts.budget) as driver,
-                anyio.create_task_group() as running,
+                asyncio.TaskGroup() as running,
             ):
                 self._driver, self._running = driver, running
                 self.threads = CallThreads()
@@ -140,7 +139,7 @@ class EngineLife:
         """The number of executions that run."""
         return len(self._executions)
 
-    def check_open(self) -> tuple[Driver, TaskGroup]:
+    def check_open(self) -> tuple[Driver, asyncio.TaskGroup]:
         """Return the driver and the task group of the executions.
 
         Raises
@@ -172,7 +171,7 @@ class EngineLife:
         """Run an execution, in a task of its own."""
         driver, running = self.check_open()
         self._executions.add(execution)
-        self._runs.begin(lambda: running.start_soon(self._run, execution, driver))
+        self._runs.begin(lambda: running.create_task(self._run(execution, driver)))
 
     async def _run(self, execution: Execution, driver: Driver) -> None:
         try:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-import anyio
-
 from asyncexec.engine.own_task import is_being_cancelled, is_running, outlast, running_loop
 from asyncexec.engine.run_steps import RunSteps, RunStoppedError
 from asyncexec.errors import ExecutionError, UsageError
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
+from asyncexec.scheduler.set_once import SetOnce
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -113,7 +112,7 @@ class Execution(Coroutine[Any, Any, "Result"]):
         self.run_identity = self._steps.identity
         self._memory = self._steps.memory
         self._value_store: ResultStore | None = None
-        self._ended = anyio.Event()
+        self._ended = SetOnce()
         self._awaited = False
         self._waits: WeakKeyDictionary[asyncio.Task[Any], Coroutine[Any, Any, Result]] | None = None
         # Weak, as it refers to this: they would keep each other, and what has been computed.

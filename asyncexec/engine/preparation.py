@@ -20,14 +20,14 @@ from asyncexec.scheduler.run_state import RunState
 from asyncexec.scheduler.value_account import ValueAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from asyncexec.backends.contract import Backend, RunScope
     from asyncexec.engine.intermediates import Intermediates
     from asyncexec.engine.kept_values import KeptValues
     from asyncexec.plan.fingerprint.plan_fingerprint import Fingerprint
     from asyncexec.plan.plan import Plan
-    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.plan.workspace import OpenWorkspace, Workspace
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.straggler.duration_history import DurationHistory
 
@@ -49,7 +49,7 @@ class Prepared:
         self.closed = False
         self._workspace = workspace
         self._kept = kept
-        self._held: list[Any] = []
+        self._held: Collection[Any] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,22 +121,32 @@ def prepare(
     StorageError
         If the workspace cannot be opened.
     """
-    kernels = _pickled_kernels(plan, backend)
+    capabilities = backend.capabilities
+    same_process = capabilities.locality is Locality.SAME_PROCESS
+    # A kernel that cannot be pickled must fail before storage is touched.
+    kernels = {} if same_process or plan.workspace is None else _pickled_kernels(plan)
     stop()
     kept = kept_values(plan, execution, backend=backend, policies=policies)
     account = value_account or ValueAccount()
     account.open(kept.store)
     workspace = None
     try:
-        workspace = _open(
-            plan, execution, backend, policies, stop=stop, intermediates=intermediates
-        )
-        stop()
+        if plan.workspace is not None:
+            workspace = _open(
+                plan.workspace,
+                plan,
+                execution,
+                backend,
+                policies,
+                stop=stop,
+                intermediates=intermediates,
+            )
+            stop()
         setup = RunSetup(
             plan=plan,
             name=execution,
             policies=policies,
-            capabilities=backend.capabilities,
+            capabilities=capabilities,
             slots=lambda: backend.slots,
             workspace=workspace,
             history=history,
@@ -148,7 +158,7 @@ def prepare(
             context=Context() if context is None else context,
         )
         state = RunState(setup)
-        if backend.capabilities.locality is not Locality.SAME_PROCESS:
+        if not same_process:
             _pack(state, kernels)
     except BaseException:
         kept.close(succeeded=False)
@@ -158,13 +168,8 @@ def prepare(
     return Prepared(state, workspace, kept)
 
 
-def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
-    """Return the pickled kernels by stage; empty where nothing is sent, or where nothing is opened before they are.
-
-    A kernel that cannot be pickled must fail before storage is touched.
-    """
-    if backend.capabilities.locality is Locality.SAME_PROCESS or plan.workspace is None:
-        return {}
+def _pickled_kernels(plan: Plan) -> dict[str, bytes]:
+    """Return the pickled kernels by stage."""
     return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
 
 
@@ -189,6 +194,7 @@ def _comparable_fingerprint(plan: Plan) -> str:
 
 
 def _open(
+    workspace: Workspace,
     plan: Plan,
     execution: str,
     backend: Backend,
@@ -196,10 +202,7 @@ def _open(
     *,
     stop: Callable[[], None],
     intermediates: Intermediates | None,
-) -> OpenWorkspace | None:
-    if plan.workspace is None:
-        return None
-    stop()
+) -> OpenWorkspace:
     fingerprint = _comparable_fingerprint(plan) if policies.resume else ""
     memory = None if intermediates is None else intermediates.open(plan, backend.slots)
     opening = Opening(
@@ -213,7 +216,7 @@ def _open(
         stop=stop,
     )
     try:
-        return plan.workspace.open(plan.stages, opening)
+        return workspace.open(plan.stages, opening)
     except BaseException:
         if memory is not None:
             memory.close()

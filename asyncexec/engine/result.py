@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.events.stage_result import StageResult
+from asyncexec.observers.formatting import over_memory
 from asyncexec.plan.memory import format_bytes
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.run import Run
+
+
+logger = logging.getLogger("asyncexec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +149,20 @@ def result_of(
     wall_seconds: float,
     notes: tuple[str, ...] = (),
 ) -> Result:
-    """Return the result of a run that has succeeded."""
+    """Return the result of a run that has succeeded; tasks that took more memory than they may are noted and logged."""
+    figures = tuple(stage.figures for stage in run.stages)
+    over = tuple(over_memory(stage) for stage in figures if stage.over_memory)
+    for note in over:
+        logger.warning("execution %s: %s", run.name, note)
     return Result(
         value=value,
         values=values,
         plan=run.plan.name,
         execution=run.name,
         executor=executor,
-        stages=tuple(stage.figures for stage in run.stages),
+        stages=figures,
         abandoned=run.status.abandoned,
         wall_seconds=wall_seconds,
         slow_workers=dict(run.slow_workers.found),
-        notes=notes,
+        notes=(*notes, *over),
     )

@@ -97,6 +97,7 @@ class RunSteps:
         self.interruption: asyncio.CancelledError | None = None
         self._parts = parts
         self._backend = parts.backend
+        self._capabilities = parts.backend.capabilities
         self._number = number
         self._make_plan = plan
         self._planned = planned
@@ -106,7 +107,7 @@ class RunSteps:
         self._outlet = outlet
         self._context = callers_context()
         self._cancelled = False
-        self._ending = anyio.CancelScope(shield=True)
+        self._ending: anyio.CancelScope | None = None
         self._driver: Driver | None = None
         self._prepared: Prepared | None = None
         self._late_saves: Sequence[threading.Event] = ()
@@ -157,7 +158,7 @@ class RunSteps:
             handle.run,
             value=value,
             values=values,
-            executor=self._backend.capabilities.name,
+            executor=self._capabilities.name,
             wall_seconds=time.perf_counter() - start,
             notes=() if self._prepared is None else self._prepared.notes,
         )
@@ -167,9 +168,9 @@ class RunSteps:
         self.send(event)
         if self._logs is not None:
             self._logs.close()
-        if self._cancelled:
-            self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
-        with self._ending:
+        with anyio.CancelScope(shield=True) as self._ending:
+            if self._cancelled:
+                self._end_soon()
             # Files of observers are closed before the caller goes on, who may read them.
             try:
                 await self._fanout.finish(event.execution, value, error)
@@ -187,16 +188,17 @@ class RunSteps:
         if self._fanout:
             self._fanout.send((event,))
 
-    def _check_observers(self) -> None:
-        if self._fanout.failure is not None:
-            raise observer_failed(self._name, self._fanout.failure)
-
     # -- waiting
 
     def _hurry(self) -> None:
         """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
-        self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        self._end_soon()
         self._calls.hurry()
+
+    def _end_soon(self) -> None:
+        """Give what is waited for at the very end a little time, if it has begun."""
+        if self._ending is not None:
+            self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
 
     def _interrupted(self, error: asyncio.CancelledError) -> None:
         """Cancel the run, as its task was cancelled; that is raised at the end."""
@@ -217,8 +219,8 @@ class RunSteps:
     def _take(self, plan: Plan) -> None:
         self.plan = plan
         self._name = self._calls.name = self._planned(plan)
-        capabilities = self._backend.capabilities
-        if capabilities.locality is not Locality.SAME_PROCESS and self._policies.log_to_driver:
+        elsewhere = self._capabilities.locality is not Locality.SAME_PROCESS
+        if elsewhere and self._policies.log_to_driver:
             self._logs = WorkerLogs(plan.name, self.identity.name)
 
     async def _announce(self) -> None:
@@ -228,7 +230,8 @@ class RunSteps:
         if self._cancelled:
             raise RunStoppedError
         self.send(await self._first_event())
-        self._check_observers()
+        if self._fanout.failure is not None:
+            raise observer_failed(self._name, self._fanout.failure)
 
     async def _first_event(self) -> AnyEvent:
         make = partial(
@@ -254,7 +257,7 @@ class RunSteps:
             self._name,
             prepared.state,
             self._parts.budget,
-            self._backend.capabilities,
+            self._capabilities,
             ids=range(self._number << RUN_BITS, (self._number + 1) << RUN_BITS).__iter__(),
             epoch=time.time() - anyio.current_time(),
             watched=bool(self._fanout),
@@ -277,7 +280,7 @@ class RunSteps:
         self._stop_if_cancelled()
         self._plan()
         self._calls.doing = "the opening of its storage"
-        asked, capabilities = self._policies.initializer, self._backend.capabilities
+        asked, capabilities = self._policies.initializer, self._capabilities
         here = capabilities.locality is Locality.SAME_PROCESS
         entries = {**self._parts.scope_entries, ENTRY: self.memory.address}
         scope = scope_of(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.records import StageFigures
 
+OWN_BYTES = 100_000_000
+"""The memory that a worker holds by itself: an interpreter with its libraries."""
+
 _SHOWN = (
     "name",
     "operation",
@@ -151,6 +154,15 @@ class StageResult:
         return (
             max(0.0, self.ended_at - self.started_at) if self.started_at and self.ended_at else 0.0
         )
+
+    @property
+    def over_memory(self) -> bool:
+        """True where a task's worker has held more than the task may take, or, where nobody said so, was projected to.
+
+        What a worker holds by itself is left out, as far as that is 100 MB.
+        """
+        limit = self.allowed_bytes or self.projected_bytes
+        return limit > 0 and self.peak_bytes > limit + OWN_BYTES
 
     def add(self, outcome: Outcome) -> None:
         """Add an attempt that has ended."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from asyncexec.plan.memory import format_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -13,15 +15,27 @@ if TYPE_CHECKING:
 
 
 def incidents(stages: Iterable[StageResult]) -> str:
-    """Return the retries, backups and losses as text (``"3 retries, 1 backup"``); empty where there were none."""
+    """Return retries, backups, losses and the like as text (``"3 retries, 1 backup"``); empty where there were none."""
     stages = tuple(stages)
     counts = (
         (sum(s.retries for s in stages), "retry", "retries"),
         (sum(s.backups for s in stages), "backup", "backups"),
         (sum(s.lost for s in stages), "lost", "lost"),
         (sum(s.timed_out for s in stages), "timed out", "timed out"),
+        (sum(s.over_memory for s in stages), "stage over its memory", "stages over their memory"),
     )
     return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n)
+
+
+def over_memory(stage: StageResult) -> str:
+    """Return that the workers of a stage have held more memory than its tasks may take, as a sentence."""
+    sizes = {"may take": stage.allowed_bytes, "is projected to take": stage.projected_bytes}
+    stated = " and ".join(f"{verb} {format_bytes(size)}" for verb, size in sizes.items() if size)
+    return (
+        f"stage {stage.name!r}: a worker held {format_bytes(stage.peak_bytes)} while it ran a task, which {stated}. "
+        f"Say what its function takes (memory=, extra_memory=), or take smaller chunks or items; "
+        f"on 'processes', executor_options={{'memory_limit': 'allowed'}} stops such tasks"
+    )
 
 
 def total(run: Tally) -> str:

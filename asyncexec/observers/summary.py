@@ -68,7 +68,7 @@ class Summary:
 
     def __str__(self) -> str:
         run = self.run
-        return "no run yet" if run is None else f"{_title(run)}\n{_table(run)}"
+        return "no run yet" if run is None else "\n".join([_title(run), _table(run), *_notes(run)])
 
     def __rich__(self) -> Table | str:
         """Return the table for rich to print."""
@@ -86,6 +86,10 @@ def _title(run: Tally) -> str:
     pauses = f", circuit opened {run.circuit_openings} times" if run.circuit_openings else ""
     error = f": {formatting.first_line(run.error)}" if run.error else ""
     return f"{run.execution}{on}: {run.status}{ended}{pauses}{error}"
+
+
+def _notes(run: Tally) -> list[str]:
+    return [formatting.over_memory(stage) for stage in run.stages.values() if stage.over_memory]
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
@@ -165,7 +169,14 @@ def _rich_table(run: Tally) -> Table:
     from rich.text import Text  # noqa: PLC0415 - the same
 
     columns = _columns(run)
-    table = Table(title=Text(_title(run)), title_justify="left", show_footer=True)
+    notes = Text("\n".join(_notes(run)))
+    table = Table(
+        title=Text(_title(run)),
+        title_justify="left",
+        show_footer=True,
+        caption=notes or None,
+        caption_justify="left",
+    )
     for column in columns:
         justify: Literal["left", "right"] = "left" if column[0] in _TEXTS else "right"
         table.add_column(column[0], Text(column[-1]), justify=justify)

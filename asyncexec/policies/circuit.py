@@ -89,6 +89,9 @@ class CircuitOptions:
             )
 
 
+_USUAL = CircuitOptions()
+
+
 class CircuitBreaker:
     """The decision whether anything may be sent; the time, in seconds, is an argument.
 
@@ -113,13 +116,13 @@ class CircuitBreaker:
     __slots__ = ("_openings", "_options", "_tasks", "failures", "gave_up", "resumes_at", "state")
 
     def __init__(self, options: CircuitOptions | None = None) -> None:
-        self._options = options or CircuitOptions()
+        self._options = options or _USUAL
         self.state = State.CLOSED
         self.failures = 0
         self.resumes_at = 0.0
         self.gave_up = False
         self._openings = 0
-        self._tasks: set[Hashable] = set()
+        self._tasks: dict[Hashable, None] = {}
 
     @property
     def pause_seconds(self) -> float:
@@ -140,7 +143,7 @@ class CircuitBreaker:
         if self.state is State.CLOSED:
             # No more tasks are kept than the limit needs, so that a long run does not grow the set.
             if len(self._tasks) < self._options.tasks:
-                self._tasks.add(task)
+                self._tasks[task] = None
             enough = (
                 self.failures >= self._options.failures and len(self._tasks) >= self._options.tasks
             )

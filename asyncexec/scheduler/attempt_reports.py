@@ -192,7 +192,7 @@ class AttemptReports:
         stage.task_records.pop(attempt.task, None)
         stage.poison.forget(attempt.task)
         if stage.backups and attempt.task in stage.backups:
-            stage.backups.remove(attempt.task)
+            stage.monitor.backups.remove(attempt.task)
         return True
 
     def _unsuccessful(
@@ -217,7 +217,9 @@ class AttemptReports:
             self._completion.skip(stage, attempt.task, skipped(outcome), now)
             return
         if stage.backups and attempt.task in stage.backups:
-            stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
+            stage.monitor.backups.remove(
+                attempt.task
+            )  # a task that is tried again needs no backup as well
         if record.alive:
             if not self._retries.count(attempt, record, outcome, tasks_left=self._status.left):
                 return

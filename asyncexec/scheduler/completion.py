@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asyncexec.policies.circuit import State
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.run_status import RunStatus
     from asyncexec.scheduler.stage import AttemptRecord, StageState
+
+
+class SkipsTasks(Protocol):
+    """A run that completes tasks without running them."""
+
+    def skip(self, stage: StageState, task: int, missing: MissingValue, now: float, /) -> None:
+        """Complete a task with what is missing of its inputs."""
+        ...
 
 
 class Completion:
@@ -93,10 +101,15 @@ class Completion:
     def stage_completed(self, stage: StageState, now: float) -> None:
         """Complete a stage of which no task is left."""
         stage.figures.ended_at = self._epoch + now
-        stage.monitor.share_durations()
+        if stage.runs:
+            stage.monitor.share_durations()
         if self._late.unresolved:
             self._late.completed(stage.position)
         self._event_buffer.stage_completed(stage, now)
+        # Backups that were sent may still run, and are counted in the end.
+        if not stage.runs or stage.monitor.idle:
+            stage.worker_watch = None
+            stage.drop_parts(keeps_program=self._state.keeps_programs or not stage.keeps_values)
 
     def _completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
         self._status.left -= 1

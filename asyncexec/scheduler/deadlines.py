@@ -11,35 +11,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Deadlines:
+class Deadlines(PlacedEntries[int, float]):
     """The time at which something is due for each of many, by number: for runs of an engine, or stages of a run.
 
     >>> from asyncexec.scheduler.deadlines import Deadlines
     >>> deadlines = Deadlines()
     >>> deadlines.set(1, 5.0); deadlines.set(2, 3.0); deadlines.set(2, 9.0)
-    >>> deadlines.first, list(deadlines.take_due(6.0)), deadlines.first
+    >>> deadlines.earliest, list(deadlines.take_due(6.0)), deadlines.earliest
     (5.0, [1], 9.0)
     """
 
-    def __init__(self) -> None:
-        self._entries = PlacedEntries[int, float]()
+    __slots__ = ()
 
     def set(self, number: int, at: float) -> None:
         """Set the time for a number; infinity for none."""
-        if self._entries.places.get(number, math.inf) == at:
+        if self.places.get(number, math.inf) == at:
             return
         if at == math.inf:
-            self._entries.remove(number)
+            self.remove(number)
         else:
-            self._entries.put(number, at)
+            self.put(number, at)
 
     @property
-    def first(self) -> float:
+    def earliest(self) -> float:
         """The earliest time; infinity if there is none."""
-        return self._entries.first()[0] if self._entries.places else math.inf
+        return self.first()[0] if self.places else math.inf
 
     def take_due(self, now: float) -> Iterator[int]:
         """Yield the numbers whose time has come, earliest first, and forget their times."""
-        while self.first <= now:
-            _, number = self._entries.take()
+        while self.earliest <= now:
+            _, number = self.take()
             yield number

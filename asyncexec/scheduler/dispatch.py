@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import anyio
-
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import AdmissionBudget
@@ -20,6 +18,7 @@ from asyncexec.scheduler.deadlines import Deadlines
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.scheduler.run_order import SendOrder
+from asyncexec.scheduler.set_once import SetOnce
 from asyncexec.scheduler.waits import MemoryWait, ResourceWait
 from asyncexec.straggler.monitor import CHECK_SECONDS
 from asyncexec.worker.records import NO_ATTEMPT
@@ -122,7 +121,7 @@ class Dispatch:
 
     def reopen(self, handle: RunHandle, now: float) -> None:
         """Go on with a run that was finished, and has tasks again; ``handle.finished`` is another event from now on."""
-        handle.finished = anyio.Event()
+        handle.finished = SetOnce()
         self._handles[handle.number] = self._of_run[handle.run] = handle
         self._touch(handle)
         if self.broken is not None:
@@ -182,7 +181,7 @@ class Dispatch:
     def next_deadline(self, now: float) -> float:
         """Return the time of the next :meth:`tick`; infinity where only a report can change anything."""
         self._date(now)
-        first = min(self._deadlines.first, self._date_all_at)
+        first = min(self._deadlines.earliest, self._date_all_at)
         if self._order.queues.waiting:
             return min(first, self._order.limits_open(self._ticked_at))
         return first

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.event_buffer import EventBuffer
-    from asyncexec.scheduler.retry_budget import RetryBudget
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
@@ -68,7 +67,6 @@ class GrowingStages:
         self.open = True
         self.more = anyio.Event()
         stages[0].rows = self._rows = dict[int, tuple[Any, ...]]()
-        stages[0].inputs = self._rows.__getitem__
 
     @property
     def first(self) -> StageState:
@@ -115,26 +113,24 @@ class Growth:
     Parameters
     ----------
     state : RunState
-    retries : RetryBudget
     event_buffer : EventBuffer
 
     Attributes
     ----------
-    groups : list of GrowingStages
+    groups : tuple of GrowingStages
     """
 
-    def __init__(self, state: RunState, retries: RetryBudget, event_buffer: EventBuffer) -> None:
+    def __init__(self, state: RunState, event_buffer: EventBuffer) -> None:
         self._state = state
-        self._retries = retries
         self._event_buffer = event_buffer
-        states = {stage.name: stage for stage in state.stages}
-        self.groups = [
+        growing = [stage for stage in state.plan.stages if stage.grows]
+        states = {stage.name: stage for stage in state.stages} if growing else {}
+        self.groups = tuple(
             GrowingStages(given.values, [states[s.name] for s in _along(state.plan, root)])
-            for root in state.plan.stages
-            if root.grows
+            for root in growing
             for given in root.items
             if isinstance(given.values, ItemStream)
-        ]
+        )
 
     @property
     def open(self) -> bool:
@@ -159,9 +155,7 @@ class Growth:
         for stage in group.stages:
             self._state.values.grow(stage.position, len(rows))
             self._event_buffer.stage_grew(stage, now)
-        added = len(rows) * len(group.stages)
-        self._retries.grow(added)
-        return added
+        return len(rows) * len(group.stages)
 
     def close(self, group: GrowingStages, now: float) -> list[StageState]:
         """Give the stages of a group their final sizes; return those that are complete."""

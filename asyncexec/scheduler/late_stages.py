@@ -11,13 +11,9 @@ from asyncexec.plan.outline import outline
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
-    from asyncexec.scheduler.graph import Edge, Graph
+    from asyncexec.scheduler.graph import Graph
     from asyncexec.scheduler.readiness import Readiness
-    from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.stage import StageState
-
-type RetainedInputs = list[tuple[Edge, StageState, ReferenceCounts]]
-"""The inputs of a stage that are freed task by task after they have been read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +28,6 @@ class SizedStages:
         The same for observers.
     graph : Graph
     readiness : Readiness
-    read : mapping of int to RetainedInputs
     complete : list of int
         The positions of those that have nothing left to do.
     done : mapping of int to sequence of range
@@ -43,7 +38,6 @@ class SizedStages:
     reads: Mapping[int, tuple[ReadFigures, ...]]
     graph: Graph
     readiness: Readiness
-    read: Mapping[int, RetainedInputs]
     complete: Sequence[int]
     done: Mapping[int, Sequence[range]]
 
@@ -77,7 +71,7 @@ class LateStages:
             for waited_for in missing:
                 self._waiters.setdefault(waited_for, []).append(position)
         # Those that wait for no stage any more; only they are looked at, however many late stages there are.
-        self._free = {position for position, missing in self._waits_for.items() if not missing}
+        self._free = {at: None for at, missing in self._waits_for.items() if not missing}
         self.unresolved = len(late)
         self.due = False
         self.sizing = False
@@ -90,7 +84,7 @@ class LateStages:
             missing = self._waits_for[late]
             missing.discard(position)
             if not missing:
-                self._free.add(late)
+                self._free[late] = None
         if waiters:
             self._update()
 
@@ -104,7 +98,7 @@ class LateStages:
         self.sizing = False
         for position in positions:
             del self._waits_for[position], self._reads[position]
-            self._free.discard(position)
+            self._free.pop(position, None)
         self.unresolved = len(self._waits_for)
         self._update()
 

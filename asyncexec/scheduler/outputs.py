@@ -26,8 +26,8 @@ class Outputs:
     stages : sequence of StageState
         The stages of the run, as they are at any time.
     workspace : OpenWorkspace or None
-    complete : callable
-        ``complete(position, task)`` returns whether a task is complete.
+    completed : CompletedTasks or None
+        Of a run that was resumed: in others, what a task reads is complete when the task has run.
     """
 
     def __init__(
@@ -35,12 +35,16 @@ class Outputs:
         values: ResultStore,
         stages: Sequence[StageState],
         workspace: OpenWorkspace | None,
-        complete: Callable[[int, int], bool],
+        completed: CompletedTasks | None,
     ) -> None:
         self.values = values
-        self.complete = complete
+        self._completed = completed
         self._stages = stages
         self._workspace = workspace
+
+    def complete(self, position: int, task: int) -> bool:
+        """Return whether a task is complete, of which an output was found lost, or which another task reads."""
+        return self._completed is None or self._completed.has(position, task)
 
     def makers(
         self, lost: ValueHandle, near: Callable[[], Iterable[TaskKey]]

@@ -61,7 +61,7 @@ class StageReadiness:
         self.queue = ReadyQueue()
         self.gates = len(inputs) - len(edges)
         self._feeders = len(edges)
-        self._done = sorted(done, key=lambda run: run.start)
+        self._done = sorted(done, key=lambda run: run.start) if done else ()
         self._direct = len(edges) == 1 and edges[0].reads_one
         self._dependencies = None
         if edges and not self._direct:

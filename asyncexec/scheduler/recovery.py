@@ -10,7 +10,6 @@ In a run that was resumed, they may not be complete yet: then it waits until the
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ from asyncexec.worker.attempt import lost_by
 if TYPE_CHECKING:
     from asyncexec.errors import CorruptChunkError, ValueLostError
     from asyncexec.events.outcome import ValueHandle
-    from asyncexec.scheduler.graph import Edge
     from asyncexec.scheduler.outputs import Outputs, TaskKey
 
 MOST_RUNS = 3
@@ -41,8 +39,6 @@ class Recovery:
     outputs : Outputs
     stages : sequence of StageState
         The stages of the run, as they are at any time.
-    inputs : callable
-        ``inputs(position)`` returns the edges to the stages that a stage reads.
 
     Attributes
     ----------
@@ -56,22 +52,21 @@ class Recovery:
         self,
         outputs: Outputs,
         stages: Sequence[StageState],
-        inputs: Callable[[int], Sequence[Edge]],
     ) -> None:
         self.readers: dict[TaskKey, set[TaskKey]] = {}
         self.send: Callable[[Sequence[TaskKey], ValueHandle, float], None] = _nothing
         self._outputs = outputs
         self._stages = stages
-        self._inputs = inputs
-        self._runs: Counter[TaskKey] = Counter()
+        # Dictionaries throughout, which cost nothing while they are empty: every run has this, and few need it.
+        self._runs: dict[TaskKey, int] = {}
         # How many outputs each waiting task waits for.
-        self._lacks: Counter[TaskKey] = Counter()
+        self._lacks: dict[TaskKey, int] = {}
         # Those of `readers` that are waited for because they are not complete, and do not run again.
-        self._awaited: set[TaskKey] = set()
+        self._awaited: dict[TaskKey, None] = {}
         self._made_at: dict[TaskKey, float] = {}
         # The tasks whose output must not be freed yet, by those that read it once more; and those that then can be.
         self._held: dict[TaskKey, set[TaskKey]] = {}
-        self._freed_later: set[TaskKey] = set()
+        self._freed_later: dict[TaskKey, None] = {}
 
     def begin(
         self, reader: TaskKey, lost: ValueHandle, *, sent_at: float = math.inf, now: float = 0.0
@@ -93,14 +88,14 @@ class Recovery:
         if why_not := self._add_needed(needed):
             return why_not
         # Counted when nothing stands in the way any more: a refusal must not use up a run.
-        self._runs.update(needed.keys())
+        self._runs.update({key: self._runs.get(key, 0) + 1 for key in needed})
         for task in needed:
             self.readers[task] = set()
         for task in needed:
             self._prepare(task)
         for key in keys:
             self._wait(reader, key)
-        if not self._lacks[reader]:  # It has come back meanwhile.
+        if reader not in self._lacks:  # It has come back meanwhile.
             self._push(reader)
         if needed:
             self.send(list(needed), lost, now)
@@ -120,7 +115,7 @@ class Recovery:
         if readers is None:
             return False
         again = key not in self._awaited
-        self._awaited.discard(key)
+        self._awaited.pop(key, None)
         if again:
             self._outputs.replace(key, value)
             self._made_at[key] = now
@@ -138,7 +133,9 @@ class Recovery:
         if not self._held or not any(stage == position for stage, _ in self._held):
             return tasks
         among = range(self._stages[position].tasks) if tasks is None else tasks
-        self._freed_later.update((position, t) for t in among if (position, t) in self._held)
+        self._freed_later.update(
+            ((position, t), None) for t in among if (position, t) in self._held
+        )
         return [t for t in among if (position, t) not in self._held]
 
     def runs(self, position: int) -> bool:
@@ -171,7 +168,7 @@ class Recovery:
         name = f"stage {stage.name!r}"
         if not stage.stage.idempotent:
             return f"tasks of {name} must not run twice"
-        if self._runs[task] >= MOST_RUNS:
+        if self._runs.get(task, 0) >= MOST_RUNS:
             what = "value" if stage.keeps_values else "chunks"
             return (
                 f"task {task[1]} of {name} has run again {MOST_RUNS} times for its {what}, which the place where they "
@@ -191,20 +188,20 @@ class Recovery:
             if self._outputs.may_be_freed(producer[0]):
                 self._held.setdefault(producer, set()).add(key)
                 if not has:
-                    self._freed_later.add(producer)
+                    self._freed_later[producer] = None
             if producer in self.readers or not self._outputs.complete(*producer):
                 self._wait(key, producer)
-        if not self._lacks[key]:
+        if key not in self._lacks:
             self._push(key)
 
     def _wait(self, reader: TaskKey, key: TaskKey) -> None:
         """Have ``reader`` wait for the output of a task that runs again, or is not complete."""
         if key not in self.readers:
             self.readers[key] = set()
-            self._awaited.add(key)
+            self._awaited[key] = None
         if reader not in self.readers[key]:
             self.readers[key].add(reader)
-            self._lacks[reader] += 1
+            self._lacks[reader] = self._lacks.get(reader, 0) + 1
 
     def _let_go(self, key: TaskKey) -> None:
         """Free what a task has read once more, and nothing else reads."""
@@ -216,7 +213,7 @@ class Recovery:
             if not readers:
                 del self._held[producer]
                 if producer in self._freed_later:
-                    self._freed_later.discard(producer)
+                    del self._freed_later[producer]
                     self._outputs.free(producer[0], producer[1:])
 
     def _push(self, key: TaskKey) -> None:
@@ -229,7 +226,7 @@ class Recovery:
 
     def _producers(self, key: TaskKey) -> Iterator[TaskKey]:
         position, task = key
-        for edge in self._inputs(position):
+        for edge in self._stages[position].reads:
             for run in edge.producers(task):
                 for producer in run:
                     yield edge.producer, producer

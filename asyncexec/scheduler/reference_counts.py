@@ -19,7 +19,8 @@ class ReferenceCounts:
 
     def __init__(self, tasks: int, edges: Sequence[Edge]) -> None:
         self._tasks = tasks
-        self._edges = [e for e in edges if not e.barrier]
+        barriers = any(e.barrier for e in edges)
+        self._edges = [e for e in edges if not e.barrier] if barriers else edges
         self._barriers = len(edges) - len(self._edges)
         self._left: dict[int, int] = {}
 

@@ -101,7 +101,7 @@ class ResultStore:
         self.account = account or ValueAccount()
         self._journal = journal
         self._returned = returned
-        self._stages = list(stages)
+        self._stages = stages
         self._positions = {stage.name: i for i, stage in enumerate(stages)}
         self._results: dict[int, list[Any]] = {
             i: [None] * stage.tasks
@@ -118,7 +118,7 @@ class ResultStore:
         ]
         self._items: dict[int, Sequence[Any]] = {}
         # Those whose order may be another when they are computed again.
-        self._unordered: set[int] = set()
+        self._unordered: dict[int, None] = {}
         self.has_missing = False
 
     def put(self, position: int, task: int, value: Any) -> None:
@@ -226,7 +226,7 @@ class ResultStore:
 
         ``values`` are those of the stages it waited for. May be called in a thread.
         """
-        self._stages[position] = stage
+        self._stages = [*self._stages[:position], stage, *self._stages[position + 1 :]]
         if position in self._results:
             self._results[position].extend([None] * (stage.tasks - len(self._results[position])))
         for read in stage.reads:
@@ -234,7 +234,7 @@ class ResultStore:
                 value, read_from = values[read.stage], self._positions[read.stage]
                 items = self._items[read_from] = as_sequence(value)
                 if items is not value:
-                    self._unordered.add(read_from)
+                    self._unordered[read_from] = None
                     _check_length(read.stage, value, items)
 
     def grow(self, position: int, tasks: int) -> None:

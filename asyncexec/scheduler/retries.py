@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import cached_property
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -71,10 +72,20 @@ class Retries:
         self._plan = state.plan.name
         self._event_buffer = event_buffer
         self._keep = keep
-        self._random = random.Random(seed)
+        self._seed = seed
         self._charged = 0
-        self._host_losses = HostLosses(state.worker_starts.hosts)
+        self._hosts = state.worker_starts.hosts
         self._waiting: list[tuple[float, int, StageState, int, bool]] = []
+
+    # Of most runs nothing fails, and none of these is made.
+
+    @cached_property
+    def _random(self) -> random.Random:
+        return random.Random(self._seed)
+
+    @cached_property
+    def _host_losses(self) -> HostLosses:
+        return HostLosses(self._hosts)
 
     # -- the wait
 

@@ -12,6 +12,7 @@ tasks and stages, ``retries`` decides about failures, ``run_clock`` finds what i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,13 +21,10 @@ from asyncexec.backends.contract import Batch, Note
 from asyncexec.errors import InputError, ValueLostError
 from asyncexec.events.outcome import Outcome
 from asyncexec.policies.circuit import CircuitBreaker
-from asyncexec.scheduler.attempt_reports import AttemptReports
-from asyncexec.scheduler.completion import Completion
 from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.growth import Growth
 from asyncexec.scheduler.late_stages import LateStages
-from asyncexec.scheduler.retries import Retries
-from asyncexec.scheduler.run_clock import RunClock
+from asyncexec.scheduler.report_parts import ReportParts
 from asyncexec.scheduler.run_status import RunStatus
 from asyncexec.scheduler.sender import Sender
 
@@ -34,10 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexec.backends.contract import Capabilities, Report
+    from asyncexec.events.missing import MissingValue
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.outlet import Outlet
+    from asyncexec.scheduler.recovery import Recovery
+    from asyncexec.scheduler.retries import Retries
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
@@ -60,10 +61,6 @@ class Run:
         The events and notes so far; the dispatch takes them out.
     priority : int
         A run of higher priority is served first.
-    retries : Retries
-        The tasks whose attempts failed, and the circuit breaker.
-    recovery : Recovery
-        The values and chunks that are lost or damaged, and made again.
     slow_workers : SlowWorkers
         The workers on which every task takes long.
     """
@@ -88,54 +85,63 @@ class Run:
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
         self.slow_workers = state.slow_workers
         self.priority = state.policies.priority
-        self.recovery = state.recovery
         self._state = state
         self._journal = state.journal
         self._resumes = state.policies.resume
         self._budget = budget
-        circuit = CircuitBreaker()
-        self._completion = Completion(
-            state,
-            status=self.status,
-            late=self.late,
-            circuit=circuit,
-            event_buffer=self.event_buffer,
-            epoch=epoch,
-        )
-        self.retries = Retries(
-            state, self.event_buffer, circuit, keep=self._completion.without_value, seed=seed
-        )
+        self._capabilities = capabilities
+        self._epoch = epoch
+        self._seed = seed
+        self._circuit = CircuitBreaker()
+        self._parts: ReportParts | None = None
         self.sender = Sender(
             self,
             state.plan.name,
             self.stages,
             policies=state.policies,
             budget=budget,
-            circuit=circuit,
+            circuit=self._circuit,
             capabilities=capabilities,
             ids=ids,
             event_buffer=self.event_buffer,
             epoch=epoch,
             values=state.values,
-            skip=self._completion.skip,
             slow_workers=state.slow_workers,
             journaled=state.journal is not None,
         )
         self._running = self.sender.running
-        self._attempts = AttemptReports(
-            state,
-            status=self.status,
-            sender=self.sender,
-            completion=self._completion,
-            retries=self.retries,
-            event_buffer=self.event_buffer,
-            capabilities=capabilities,
-            stop=self.stop,
-        )
-        self._clock = RunClock(state, budget, self.sender, self.retries)
-        self.growth = Growth(state, self.retries.budget, self.event_buffer)
+        self.growth = Growth(state, self.event_buffer)
+
+    @property
+    def _made(self) -> ReportParts:
+        """The parts that follow what was sent, which are made now if they are not there."""
+        if self._parts is None:
+            self._parts = ReportParts(
+                self._state,
+                status=self.status,
+                late=self.late,
+                sender=self.sender,
+                circuit=self._circuit,
+                event_buffer=self.event_buffer,
+                budget=self._budget,
+                capabilities=self._capabilities,
+                epoch=self._epoch,
+                seed=self._seed,
+                stop=self.stop,
+            )
+        return self._parts
 
     # -- what it is asked
+
+    @property
+    def retries(self) -> Retries:
+        """The tasks whose attempts failed."""
+        return self._made.retries
+
+    @property
+    def recovery(self) -> Recovery:
+        """The values and chunks that are lost or damaged, and made again."""
+        return self._made.recovery
 
     @property
     def left(self) -> int:
@@ -163,7 +169,7 @@ class Run:
     def incomplete(self) -> bool:
         """True while tasks are left, sizes are not known, items may come, or lost values are not there again."""
         late = self.late.unresolved or self.growth.open
-        return bool(self.status.left or late or self.recovery.readers)
+        return bool(self.status.left or late or self._state.recovery.readers)
 
     @property
     def running(self) -> int:
@@ -182,22 +188,23 @@ class Run:
             not self.status.stopping
             and self.incomplete
             and not (self._running or self.late.due or self.late.sizing or self.growth.open)
-            and self.retries.idle
+            and (self._parts is None or self._parts.retries.idle)
             and not self.sender.order.launchable
         )
 
     def begin(self, now: float) -> None:
         """Make the first tasks ready."""
-        self._clock.begin(now)
+        if self._state.policies.timeout.plan is not None:
+            self._made.clock.begin(now)
         for stage in self.stages:
             self._resume(stage, now)
         for position in self._state.begin():
-            self._completion.stage_completed(self.stages[position], now)
+            self._made.completion.stage_completed(self.stages[position], now)
 
     def hand_over_to(self, outlet: Outlet) -> None:
         """Have the values of one stage taken as they come, instead of at the end."""
         self._state.values.hand_over(outlet.position)
-        self.sender.outlet = self._completion.outlet = outlet
+        self.sender.outlet = self._made.completion.outlet = outlet
 
     def take_sizing(self) -> Callable[[], SizedStages]:
         """Return a function that finds the sizes of the stages that are due; it may block, and raises if it fails."""
@@ -220,25 +227,33 @@ class Run:
         """Take in items that were read for growing stages, the end of them, or the error that ended them."""
         if self.status.stopping:
             return
-        self.status.left += self.growth.add(group, read.rows, now)
+        self._more_tasks(self.growth.add(group, read.rows, now))
         if read.error is not None:
             self.stop(read.error)
         elif read.ended:
             for stage in self.growth.close(group, now):
-                self._completion.stage_completed(stage, now)
+                self._made.completion.stage_completed(stage, now)
+
+    def skip(self, stage: StageState, task: int, missing: MissingValue, now: float) -> None:
+        """Complete a task without running it, with what is missing of its inputs."""
+        self._made.completion.skip(stage, task, missing, now)
+
+    def _more_tasks(self, added: int) -> None:
+        self.status.left += added
+        if self._parts is not None:  # or the budget is that of all there are by then
+            self._parts.retries.budget.grow(added)
 
     def _install(self, sized: SizedStages, now: float) -> None:
         known = sum(self.stages[position].tasks for position in sized.stages)
         self._state.install(sized)
         self.sender.add(sized.stages.values())
         added = sum(stage.tasks for stage in sized.stages.values()) - known
-        self.status.left += added
-        self.retries.budget.grow(added)
+        self._more_tasks(added)
         for position, stage in sized.stages.items():
             self.event_buffer.stage_sized(stage, sized.reads[position], now)
             self._resume(stage, now)
         for position in sized.complete:
-            self._completion.stage_completed(self.stages[position], now)
+            self._made.completion.stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
         """Return the next batch that can be sent now, if any; the named resources ``held`` are for other runs."""
@@ -250,7 +265,7 @@ class Run:
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""
-        running, attempts = self._running, self._attempts
+        running, attempts = self._running, (self._parts or self._made).attempts
         for report in reports:
             if isinstance(report, Outcome):
                 attempt = running.pop(report[0], None)
@@ -267,14 +282,20 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
-        due = self._clock.take_due(now)
-        if not self.status.stopping and (error := self._clock.exceeded(due, now)) is not None:
+        clock = self._made.clock
+        due = clock.take_due(now)
+        if not self.status.stopping and (error := clock.exceeded(due, now)) is not None:
             self.stop(error)
-        self.status.unwanted.extend(self._clock.check(due, now, stopping=self.status.stopping))
+        self.status.unwanted.extend(clock.check(due, now, stopping=self.status.stopping))
 
     def next_deadline(self, now: float) -> float | None:
         """Return the time of the next :meth:`tick`; None if only a report can change anything."""
-        return None if self.status.stopping else self._clock.next_deadline(now)
+        if self.status.stopping:
+            return None
+        if self._parts is not None:
+            return self._parts.clock.next_deadline(now)
+        opening = self.sender.opening(0.0)
+        return None if opening == math.inf else opening
 
     def stop(self, error: Exception | None = None) -> None:
         """Start nothing more, and cancel everything in flight."""
@@ -283,7 +304,8 @@ class Run:
             return
         status.stopping = True
         status.error = error
-        self.retries.clear()
+        if self._parts is not None:
+            self._parts.retries.clear()
         self.growth.stop()
         for stage in self.stages:
             stage.clear()
@@ -322,5 +344,6 @@ class Run:
         """
         for stage in self.stages:
             stage.release()
-        for part in (self._state, self._attempts, self):
+        attempts = () if self._parts is None else (self._parts.attempts,)
+        for part in (self._state, *attempts, self):
             vars(part).clear()

@@ -95,7 +95,9 @@ class RunClock:
     def next_deadline(self, now: float) -> float | None:
         """Return the time at which something is due next; None if only a report can change anything."""
         self._date(now)
-        due = min(self._limits.plan_deadline, self._retries.next_due, self._due.first, self._all_at)
+        due = min(
+            self._limits.plan_deadline, self._retries.next_due, self._due.earliest, self._all_at
+        )
         circuit = self._retries.circuit
         # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
         if circuit.state is not State.CLOSED and circuit.resumes_at > self._ticked_at:
@@ -138,8 +140,9 @@ class RunClock:
 
     def _watches(self, stage: StageState) -> bool:
         """Return whether attempts of a stage run, and are not such as are no longer needed."""
+        # What is complete has no monitor any more.
         left = stage.readiness.left or self._recovery.runs(stage.position)
-        return bool(stage.monitor.attempts and left)
+        return bool(left and stage.monitor.attempts)
 
     def _idle_slots(self) -> int:
         return self._slots() - math.ceil(self._budget.slots_taken - 1e-6)

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio import to_thread
 
 from asyncexec.errors import ExecutionError
 from asyncexec.scheduler.raised_by_user import is_interrupt, run_failed
+from asyncexec.scheduler.set_once import SetOnce
 
 if TYPE_CHECKING:
     from threading import Event
@@ -47,9 +47,9 @@ class RunHandle:
         """Takes what tasks and workers say, for the driver's logging."""
         self.blocking = blocking
         """Makes a call that blocks, such as to create arrays, in order with the others of this run."""
-        self.finished = anyio.Event()
+        self.finished = SetOnce()
         self.drain_by: float | None = None
-        self.late_saves: list[Event] = []
+        self.late_saves: tuple[Event, ...] = ()
         """Set as the saves end that were given up: until then its tasks may write."""
 
     def guarded[**P, T](
@@ -90,7 +90,7 @@ class RunHandle:
         """Wait no longer for the attempts in flight of a run that was stopped; those that save are left behind."""
         running = self.run.sender.running
         saves = leave_saves(running) if leave_saves is not None else ()
-        self.late_saves.extend(saves)
+        self.late_saves = (*self.late_saves, *saves)
         logger.warning(
             "execution %s: %d cancelled attempts do not end, %d of which write; they are given up",
             self.run.name,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.events.missing import MissingValue
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
-from asyncexec.scheduler.graph import Edge, graph_of
-from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
+from asyncexec.scheduler.graph import graph_of
+from asyncexec.scheduler.late_stages import SizedStages, read_figures
 from asyncexec.scheduler.needed import with_unneeded
 from asyncexec.scheduler.outputs import CompletedTasks, Outputs
 from asyncexec.scheduler.readiness import Readiness
@@ -42,9 +42,10 @@ class RunState:
         self.slow_workers = SlowWorkers(self.worker_starts.hosts)
         self.policies = policies
         self.slots = setup.slots
-        self._capabilities = setup.capabilities
         self._workspace = workspace
         self.journal = journal = setup.journal
+        # Whether programs are packed for other processes, once, before the run begins.
+        self.keeps_programs = setup.capabilities.locality is not Locality.SAME_PROCESS
         self._passing: set[tuple[int, int]] = set()
         large_values = None
         if setup.value_store is not None and (policies.value_threshold or journal is not None):
@@ -78,10 +79,8 @@ class RunState:
         )
         # Where an earlier run has left gaps, a task may be complete and what it read not: only then it is looked up.
         self._completed = CompletedTasks(self._done) if policies.resume else None
-        self._outputs = Outputs(self.values, self.stages, workspace, self._is_complete)
-        self.recovery = Recovery(self._outputs, self.stages, lambda at: self._graph.inputs[at])
-        # Per stage: the inputs that are freed task by task after they have been read.
-        self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
+        self._outputs = Outputs(self.values, self.stages, workspace, self._completed)
+        self.recovery = Recovery(self._outputs, self.stages)
 
     def damaged(self, stage: StageState) -> Sequence[int]:
         """Return the tasks of an earlier run that run again because their chunks are damaged."""
@@ -103,7 +102,11 @@ class RunState:
         if stage.rows is not None:
             stage.rows.pop(task, None)
         self._readiness.complete(position, task)
-        for edge, producer, references in self._read[position]:
+        for edge in self._graph.inputs[position]:
+            producer = self.stages[edge.producer]
+            references = producer.references
+            if references is None or edge.barrier:
+                continue
             finished = [p for run in edge.producers(task) for p in run if references.read(p)]
             if finished:
                 self._free(producer, finished)
@@ -156,8 +159,7 @@ class RunState:
         tasks = {position: stage.tasks for position, stage in sized.items()}
         readiness, complete = self._readiness.sized(graph, tasks, done)
         made = dict(zip(sized, self._maker.make(sized, graph, readiness, done), strict=True))
-        stages = [made.get(i, stage) for i, stage in enumerate(self.stages)]
-        if self._capabilities.locality is not Locality.SAME_PROCESS:
+        if self.keeps_programs:
             for state in made.values():
                 _ = state.program.blob
         return SizedStages(
@@ -165,7 +167,6 @@ class RunState:
             reads={i: read_figures(stage) if watched else () for i, stage in sized.items()},
             graph=graph,
             readiness=readiness,
-            read={i: self._retained(graph.inputs[i], stages) for i in sized},
             complete=complete,
             done=done,
         )
@@ -176,7 +177,6 @@ class RunState:
         self._readiness.install(sized.readiness, sized.stages)
         for position, stage in sized.stages.items():
             self.stages[position] = stage
-            self._read[position] = sized.read[position]
             if self._completed is not None:
                 self._completed.take(position, sized.done[position])
         for position in sized.stages:
@@ -207,14 +207,6 @@ class RunState:
                 self._workspace.size(stage)
         return sized
 
-    def _retained(self, edges: Sequence[Edge], stages: Sequence[StageState]) -> RetainedInputs:
-        retained: RetainedInputs = []
-        for edge in edges:
-            producer = stages[edge.producer]
-            if not edge.barrier and producer.references is not None:
-                retained.append((edge, producer, producer.references))
-        return retained
-
     def _stage_was_read(self, position: int) -> None:
         for edge in self._graph.inputs[position]:
             if edge.barrier:
@@ -228,9 +220,6 @@ class RunState:
 
     def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
         self._outputs.free(producer.position, self.recovery.held(producer.position, tasks))
-
-    def _is_complete(self, position: int, task: int) -> bool:
-        return self._completed is None or self._completed.has(position, task)
 
     def _done_tasks(self, position: int, stage: Stage) -> Sequence[range]:
         if not self.policies.resume or stage.is_late:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.completion import SkipsTasks
     from asyncexec.scheduler.event_buffer import EventBuffer
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
@@ -35,8 +36,8 @@ class Sender:
 
     Parameters
     ----------
-    owner : object
-        The run, as the budget names it in a reservation.
+    owner : SkipsTasks
+        The run, as the budget names it in a reservation; it completes tasks that need not run.
     plan : str
         Its name, for messages.
     stages : list of StageState
@@ -51,8 +52,6 @@ class Sender:
     epoch : float
         The offset from the clock of the driver to seconds since the epoch.
     values : ResultStore
-    skip : callable
-        Completes a task without running it, with what is missing of its inputs.
     slow_workers : SlowWorkers
         The workers and hosts that backups keep apart from.
     journaled : bool
@@ -72,7 +71,7 @@ class Sender:
 
     def __init__(
         self,
-        owner: object,
+        owner: SkipsTasks,
         plan: str,
         stages: list[StageState],
         *,
@@ -84,7 +83,6 @@ class Sender:
         event_buffer: EventBuffer,
         epoch: float,
         values: ResultStore,
-        skip: Callable[[StageState, int, MissingValue, float], None],
         slow_workers: SlowWorkers,
         journaled: bool = False,
     ) -> None:
@@ -104,7 +102,6 @@ class Sender:
         self._event_buffer = event_buffer
         self._epoch = epoch
         self._values = values
-        self._skip = skip
         self._slow_workers = slow_workers
         self._begun: dict[StageState, None] | None = {} if policies.one_stage_at_a_time else None
         self._memory_wait: MemoryWait | None = None
@@ -212,7 +209,7 @@ class Sender:
 
     def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
-            return self._send(stage, [stage.backups.pop(0)], now, backup=True)
+            return self._send(stage, [stage.monitor.backups.pop(0)], now, backup=True)
         queue = stage.readiness.queue
         one = (
             self._circuit.state is not State.CLOSED
@@ -248,7 +245,7 @@ class Sender:
             if missing is None:
                 left.append(task)
             else:
-                self._skip(stage, task, missing, now)
+                self._owner.skip(stage, task, missing, now)
         return left
 
     def _is_held_back(
@@ -298,7 +295,7 @@ class Sender:
             return None
         if not self._circuit.allows(now):
             return None
-        return self._send(stage, [stage.exclusive.pop(0)], now, exclusive=True)
+        return self._send(stage, [stage.take_alone()], now, exclusive=True)
 
     def _send(
         self,

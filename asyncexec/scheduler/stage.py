@@ -6,25 +6,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncexec.events.records import Attempt
-from asyncexec.events.stage_result import StageResult
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
-from asyncexec.scheduler.overlap import share_bytes
+from asyncexec.scheduler.late_parts import LateParts
 from asyncexec.straggler.worker_watch import WorkerWatch, rests_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from asyncexec.backends.contract import StageProgram
-    from asyncexec.plan.stage import Stage, TaskIO
-    from asyncexec.scheduler.batching import BatchSize
+    from asyncexec.events.stage_result import StageResult
+    from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.graph import Edge
+    from asyncexec.scheduler.late_parts import MakesParts
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.throttle import Throttle
-    from asyncexec.straggler.monitor import AttemptMonitor
     from asyncexec.straggler.slow_workers import SlowWorkers
 
 
@@ -174,10 +172,8 @@ class AttemptRecord:
         return described
 
 
-class StageState:
-    """One stage of one run.
-
-    A plan may have thousands, most of which wait: what few stages need is made for those.
+class StageState(LateParts[AttemptRecord]):
+    """One stage of one run; most of it is made when its tasks run (see :class:`.LateParts`).
 
     Attributes
     ----------
@@ -185,15 +181,13 @@ class StageState:
         Its position in the plan, and the length of its longest path from a stage that reads no other.
     figures : StageResult
         The counts that the result shows, updated as attempts end.
-    monitor : AttemptMonitor
-        The monitor of its running attempts, which finds slow ones.
     worker_watch : WorkerWatch or None
         The comparison of the workers by its attempts; None where slow workers are not to be left idle, and before an
         attempt has taken long.
     task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
-    backups, exclusive : list of int
-        Tasks to get a backup (the monitor's queue), and tasks whose next attempt must run while nothing else does.
+    exclusive : tuple of int
+        Tasks whose next attempt must run while nothing else does.
     hang_seconds : float
         The age at which an attempt was treated as hung at the last check.
     detects_hangs : bool
@@ -206,8 +200,8 @@ class StageState:
         The time when the first attempt was sent, by the driver's clock.
     task_bytes : int
         The memory that one task takes of the budget.
-    readers : sequence of Edge
-        The edges to the stages that read it.
+    reads, readers : sequence of Edge
+        The edges from the stages that it reads, and to those that read it.
     rank : tuple
         Its place among the stages of its run in the order in which their tasks are sent.
     """
@@ -215,23 +209,19 @@ class StageState:
     __slots__ = (
         "_poison",
         "_slow_workers",
-        "backups",
-        "batch",
         "depth",
         "detects_hangs",
         "exclusive",
         "figures",
         "first_at",
         "hang_seconds",
-        "inputs",
         "keeps_values",
-        "monitor",
         "policies",
         "position",
-        "program",
         "rank",
         "readers",
         "readiness",
+        "reads",
         "references",
         "rows",
         "stage",
@@ -243,40 +233,35 @@ class StageState:
 
     def __init__(
         self,
+        maker: MakesParts,
         *,
         position: int,
         depth: int,
         stage: Stage,
-        program: StageProgram,
+        task_bytes: int,
         readiness: StageReadiness,
         policies: RunPolicies,
-        inputs: Callable[[int], tuple[Any, ...]],
+        reads: Sequence[Edge],
         readers: Sequence[Edge],
         references: ReferenceCounts | None,
-        batch: BatchSize,
         figures: StageResult,
-        monitor: AttemptMonitor[AttemptRecord],
         slow_workers: SlowWorkers,
     ) -> None:
+        super().__init__(maker)
         self.position = position
         self.depth = depth
         self.stage = stage
-        self.program = program
-        width = program.concurrency if program.overlaps else 1
-        self.task_bytes = share_bytes(stage.memory, width)
+        self.task_bytes = task_bytes
         self.readiness = readiness
         self.policies = policies
-        self.inputs = inputs
+        self.reads = reads
         self.readers = readers
         self.references = references
-        self.batch = batch
         self.figures = figures
-        self.monitor = monitor
         self.worker_watch: WorkerWatch[AttemptRecord] | None = None
         self._slow_workers = slow_workers if rests_workers(policies.straggler) else None
         self.task_records: dict[int, TaskRecord] = {}
-        self.backups = monitor.backups
-        self.exclusive: list[int] = []
+        self.exclusive: tuple[int, ...] = ()
         self._poison: PoisonWatch | None = None
         self.hang_seconds = HANG_FLOOR_SECONDS
         timeout = policies.timeout
@@ -334,13 +319,19 @@ class StageState:
 
     def back_up(self, task: int) -> None:
         """Queue a backup for a task."""
-        self.backups.append(task)
+        self.monitor.backups.append(task)
         self.readiness.queue.filled()
 
     def run_alone(self, task: int) -> None:
         """Queue an attempt of a task that must run while nothing else does."""
-        self.exclusive.append(task)
+        self.exclusive = (*self.exclusive, task)
         self.readiness.queue.filled()
+
+    def take_alone(self) -> int:
+        """Remove and return the first of the tasks that must run while nothing else does."""
+        first, *rest = self.exclusive
+        self.exclusive = tuple(rest)
+        return first
 
     def is_suspect(self, task: int | None) -> bool:
         """Return whether a task has failed before and may fail others of its batch, so that it is sent by itself."""
@@ -350,12 +341,14 @@ class StageState:
     def clear(self) -> None:
         """Remove all attempts that could be started."""
         self.readiness.queue.clear()
-        self.backups.clear()
-        self.exclusive.clear()
+        self.exclusive = ()
+        if self.backups:
+            self.monitor.backups.clear()
 
     def release(self) -> None:
         """Let go of the caller's functions, items and values, and of what refers back to this; it is of no use then."""
-        del self.readiness, self.inputs, self.program, self.monitor, self.rows, self.task_records
+        self.drop_parts()
+        del self.readiness, self.rows, self.task_records, self.worker_watch, self._maker
 
     def record_of(self, attempt: AttemptRecord) -> TaskRecord:
         """Return the record of the task of an attempt that runs."""
@@ -370,18 +363,3 @@ def workers_of(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
     """Return the workers that are known to run attempts of these tasks, each of which has a record."""
     alive = (a for task in tasks for a in stage.task_records[task].alive.values())
     return frozenset(attempt.worker for attempt in alive if attempt.worker)
-
-
-def first_figures(stage: Stage, io: TaskIO | None, *, width: int, resumed: int) -> StageResult:
-    """Return the figures of ``stage`` before its first attempt; a slot runs ``width`` tasks at once."""
-    return StageResult(
-        name=stage.name,
-        operation=stage.operation,
-        tasks=stage.tasks,
-        projected_bytes=stage.memory.projected_bytes,
-        allowed_bytes=stage.memory.allowed_bytes,
-        resumed=resumed,
-        late=stage.is_late,
-        width=width,
-        codecs=getattr(io, "codecs", ""),
-    )

@@ -1,4 +1,4 @@
-"""The making of a run's stages: of a stage of the plan, its program, its figures, its monitor and its queue.
+"""The making of a run's stages: of a stage of the plan, its figures and its queue, and later the parts to run it with.
 
 A plan may have thousands of stages, so what is the same for all is found once.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import RunScope, StageProgram
+from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import batch_size
-from asyncexec.scheduler.overlap import overlap_width, slot_bytes
+from asyncexec.scheduler.late_parts import RunningParts
+from asyncexec.scheduler.overlap import overlap_width, share_bytes, slot_bytes
 from asyncexec.scheduler.reference_counts import ReferenceCounts
-from asyncexec.scheduler.stage import AttemptRecord, StageState, first_figures
+from asyncexec.scheduler.stage import AttemptRecord, StageState
 from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.task_sizes import sizes_of
@@ -19,21 +21,18 @@ from asyncexec.straggler.task_sizes import sizes_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.stage import Stage, TaskIO
     from asyncexec.scheduler.graph import Edge, Graph
     from asyncexec.scheduler.readiness import Readiness
     from asyncexec.scheduler.result_store import ResultStore
-    from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.run_setup import RunSetup
-    from asyncexec.straggler.duration_history import KindHistory
     from asyncexec.straggler.slow_workers import SlowWorkers
     from asyncexec.straggler.worker_starts import WorkerStarts
     from asyncexec.worker.values import LargeValues
 
 
 class StageMaker:
-    """Makes the states of the stages of one run.
+    """Makes the states of the stages of one run, and their parts (see :class:`.MakesParts`).
 
     Parameters
     ----------
@@ -44,6 +43,16 @@ class StageMaker:
     values : ResultStore
     large_values : LargeValues or None
     """
+
+    __slots__ = (
+        "_large_values",
+        "_scope",
+        "_setup",
+        "_slow_workers",
+        "_starts",
+        "_values",
+        "_wanted_values",
+    )
 
     def __init__(
         self,
@@ -56,7 +65,7 @@ class StageMaker:
     ) -> None:
         self._setup = setup
         self._scope = setup.scope or RunScope(execution=setup.name, plan=setup.plan.name)
-        self._wanted_values = {*setup.plan.returns, *setup.plan.keeps}
+        self._wanted_values = frozenset((*setup.plan.returns, *setup.plan.keeps))
         self._starts = starts
         self._slow_workers = slow_workers
         self._values = values
@@ -86,35 +95,63 @@ class StageMaker:
         resumed: int,
         slots: int,
     ) -> StageState:
-        capabilities = self._setup.capabilities
         # Storage does not know a late stage before it has its size.
         stored = None if stage.is_late else self._setup.workspace
         io = None if stored is None else stored.io(stage)
-        width = 1 if io is None else overlap_width(stage, io, capabilities, slots)
-        program = self._program(stage, io, width)
-        figures = first_figures(stage, io, width=width, resumed=resumed)
-        policies = self._setup.policies.for_stage(stage)
-        history = self._setup.history.of(stage)
-        return StageState(
+        width = 1 if io is None else overlap_width(stage, io, self._setup.capabilities, slots)
+        state = StageState(
+            self,
             position=position,
             depth=graph.depths[position],
             stage=stage,
-            program=program,
+            task_bytes=share_bytes(stage.memory, width),
             readiness=readiness.stages[position],
-            policies=policies,
-            inputs=self._values.reader(stage, graph.inputs[position]),
+            policies=self._setup.policies.for_stage(stage),
+            reads=graph.inputs[position],
             readers=graph.outputs[position],
             references=self._references(stage, graph.outputs[position]),
-            batch=batch_size(
-                stage,
-                capabilities,
-                at_once=program.concurrency,
-                overlaps=program.overlaps,
-                history=history.durations,
-            ),
-            figures=figures,
-            monitor=self._monitor(policies, program, figures, stage, history),
+            figures=_first_figures(stage, io, width=width, resumed=resumed),
             slow_workers=self._slow_workers,
+        )
+        if io is not None:
+            state.program = self._program(stage, io, width)
+        return state
+
+    # -- the parts of a stage whose tasks run
+
+    def program(self, state: StageState) -> StageProgram:
+        """Return the program of a stage, which is made at once where its tasks read or write chunks."""
+        stage, workspace = state.stage, self._setup.workspace
+        io = None if workspace is None or stage.is_late else workspace.io(stage)
+        return self._program(stage, io, state.figures.width)
+
+    def running(self, state: StageState) -> RunningParts:
+        """Return the parts that go with the attempts of a stage, before there was any."""
+        stage, program, capabilities = state.stage, state.program, self._setup.capabilities
+        history = self._setup.history.of(stage)
+        inputs = self._values.reader(stage, state.reads)
+        batch = batch_size(
+            stage,
+            capabilities,
+            at_once=program.concurrency,
+            overlaps=program.overlaps,
+            history=history.durations,
+        )
+        monitor = AttemptMonitor[AttemptRecord](
+            # A backup runs the task a second time, which only an idempotent stage allows.
+            state.policies.straggler if stage.idempotent else Off(),
+            state.figures,
+            history=history.durations,
+            like=history.copies,
+            sizes=sizes_of(program.io or self._setup.sizes.get(stage.name), program.shape),
+            starts=self._starts,
+            slots=self._setup.slots,
+            kills=capabilities.kills,
+            metered=capabilities.metered,
+            attempts=state.policies.retry.attempts,
+        )
+        return RunningParts(
+            inputs if state.rows is None else state.rows.__getitem__, batch, monitor
         )
 
     def _program(self, stage: Stage, io: TaskIO | None, width: int) -> StageProgram:
@@ -149,24 +186,17 @@ class StageMaker:
             wanted = workspace is not None and workspace.releases(stage)
         return ReferenceCounts(stage.tasks, outputs) if wanted else None
 
-    def _monitor(
-        self,
-        policies: RunPolicies,
-        program: StageProgram,
-        figures: StageResult,
-        stage: Stage,
-        history: KindHistory,
-    ) -> AttemptMonitor[AttemptRecord]:
-        return AttemptMonitor(
-            # A backup runs the task a second time, which only an idempotent stage allows.
-            policies.straggler if stage.idempotent else Off(),
-            figures,
-            history=history.durations,
-            like=history.copies,
-            sizes=sizes_of(program.io or self._setup.sizes.get(stage.name), program.shape),
-            starts=self._starts,
-            slots=self._setup.slots,
-            kills=self._setup.capabilities.kills,
-            metered=self._setup.capabilities.metered,
-            attempts=policies.retry.attempts,
-        )
+
+def _first_figures(stage: Stage, io: TaskIO | None, *, width: int, resumed: int) -> StageResult:
+    """Return the figures of ``stage`` before its first attempt; a slot runs ``width`` tasks at once."""
+    return StageResult(
+        name=stage.name,
+        operation=stage.operation,
+        tasks=stage.tasks,
+        projected_bytes=stage.memory.projected_bytes,
+        allowed_bytes=stage.memory.allowed_bytes,
+        resumed=resumed,
+        late=stage.is_late,
+        width=width,
+        codecs=getattr(io, "codecs", ""),
+    )

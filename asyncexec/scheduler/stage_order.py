@@ -32,12 +32,12 @@ class StageOrder:
     def __init__(self) -> None:
         self._stages: dict[int, StageState] = {}
         self._heap: list[tuple[tuple[float, int, int], StageState]] = []
-        self._offered: set[int] = set()
+        self._offered: dict[int, None] = {}
         self.queues = WaitQueues[int]()
         # Those that wait for something of this run: each until it is offered again, the former also at a time.
         self._delayed: list[tuple[float, int]] = []
         self._aside: dict[int, None] = {}
-        self._held: set[int] = set()
+        self._held: dict[int, None] = {}
 
     def add(self, stage: StageState) -> None:
         """Take in a stage, now and whenever it gets something to send."""
@@ -52,7 +52,7 @@ class StageOrder:
         position = stage.position
         if position not in self._offered:
             self._forget(position)
-            self._offered.add(position)
+            self._offered[position] = None
             heappush(self._heap, (stage.rank, stage))
 
     @property
@@ -88,14 +88,14 @@ class StageOrder:
     def delay(self, until: float) -> None:
         """Have the first stage wait for a time, or, and only that where it is infinity, until it is offered again."""
         position = self._take_first().position
-        self._held.add(position)
+        self._held[position] = None
         if until < math.inf:
             heappush(self._delayed, (until, position))
 
     def set_aside(self) -> None:
         """Have the first stage wait for any change of the run."""
         position = self._take_first().position
-        self._held.add(position)
+        self._held[position] = None
         self._aside[position] = None
 
     def resume(self, now: float, is_over: Callable[[Wait], bool]) -> None:
@@ -119,12 +119,12 @@ class StageOrder:
 
     def _take_first(self) -> StageState:
         stage = heappop(self._heap)[1]
-        self._offered.discard(stage.position)
+        self._offered.pop(stage.position, None)
         return stage
 
     def _forget(self, position: int) -> None:
         if position in self._held:
-            self._held.discard(position)
+            del self._held[position]
             self._aside.pop(position, None)
         if position in self.queues.waiting:
             self.queues.remove(position)

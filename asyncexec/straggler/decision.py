@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Ground(StrEnum):
@@ -57,6 +58,15 @@ class BackupDecision:
     stop_seconds: float = math.inf
     stop_share: float = 0.0
     yields_below_seconds: float = 0.0
+
+
+class Snapshot(NamedTuple):
+    """The stage's figures at the last check, and the rule's decision, which holds until they change."""
+
+    completed: int
+    ended_backups: int
+    draining: bool
+    decision: BackupDecision
 
 
 class BackupVerdict(StrEnum):

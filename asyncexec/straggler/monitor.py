@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from asyncexec.straggler.copy_watch import CopyWatch
-from asyncexec.straggler.decision import BackupDecision, BackupVerdict, verdict_of
+from asyncexec.straggler.decision import BackupDecision, BackupVerdict, Snapshot, verdict_of
 from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.rule import EVIDENCE, StageView, decide, steady
 from asyncexec.straggler.statistics import DurationStatistics
@@ -39,15 +39,6 @@ _TYPICAL_TASKS = 16
 _PATIENCE = 0.02
 _DRIFT_SECONDS = 0.1  # Shorter tasks get no backup anyway.
 _NO_DURATIONS = DurationStatistics()
-
-
-class StragglerSnapshot(NamedTuple):
-    """The stage's figures at the last check, and the rule's decision, which holds until they change."""
-
-    completed: int
-    ended_backups: int
-    draining: bool
-    decision: BackupDecision
 
 
 class AttemptMonitor[A: WatchedAttempt]:
@@ -155,7 +146,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._metered = metered
         self._attempts = attempts
         self._restart_model: RestartModel | None = None
-        self._snapshot: StragglerSnapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._typical: tuple[int, float] = -2 * _TYPICAL_TASKS, 0.0
 
     @property
@@ -164,6 +155,12 @@ class AttemptMonitor[A: WatchedAttempt]:
         if self._copies is None:
             self._copies = CopyWatch(self._like, kills=self._kills, longer=self._share_longer)
         return self._copies
+
+    @property
+    def idle(self) -> bool:
+        """True where no attempt runs, and no backup was ever sent."""
+        copies = self._copies
+        return not self.attempts and (copies is None or not (copies.sent or copies.ended))
 
     # -- reports of the scheduler
 
@@ -180,8 +177,7 @@ class AttemptMonitor[A: WatchedAttempt]:
 
     def stopped(self, outcome: Outcome, task: int) -> float:
         """Add the duration so far of an attempt that lost and was stopped; return it scaled to a whole task."""
-        seconds = whole_seconds(outcome, task, self.sizes)
-        self._model().stopped.add(seconds)
+        self._model().stopped.add(seconds := whole_seconds(outcome, task, self.sizes))
         return seconds
 
     def task_completed(self, elapsed_seconds: float, *, by_backup: bool) -> None:
@@ -242,7 +238,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.checked_at = now
         view = self._view(now, elapsed_seconds, draining=draining, idle_slots=idle_slots)
         decision = decide(self.rule, view)
-        self._snapshot = StragglerSnapshot(view.completed, self.copies.ended, draining, decision)
+        self._snapshot = Snapshot(view.completed, self.copies.ended, draining, decision)
         age = decision.age_seconds
         if age is None or (room := self._room(decision)) <= 0:
             return []
@@ -359,8 +355,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         )
 
     def _model(self) -> RestartModel:
-        self._restart_model = self._restart_model or RestartModel()
-        return self._restart_model
+        model = self._restart_model = self._restart_model or RestartModel()
+        return model
 
     def _share_longer(self, seconds: float, task: int) -> float:
         """Return the share of attempts that run longer than one of ``task`` that has run for so many seconds."""

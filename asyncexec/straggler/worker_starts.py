@@ -12,14 +12,17 @@ class WorkerStarts:
     ----------
     cold_start_seconds : float
         The least delay; 0.0 before there was any.
-    workers : set of str
+    workers : dict of str to None
+        In the order in which they were seen.
     hosts : WorkerHosts
         Their hosts.
     """
 
+    __slots__ = ("cold_start_seconds", "hosts", "workers")
+
     def __init__(self) -> None:
         self.cold_start_seconds = 0.0
-        self.workers: set[str] = set()
+        self.workers: dict[str, None] = {}
         self.hosts = WorkerHosts()
 
     def add(self, worker: str, delay_seconds: float) -> None:
@@ -27,5 +30,5 @@ class WorkerStarts:
         # The least, as others may have waited for a slot as well as for their worker to start.
         known = self.cold_start_seconds if self.workers else delay_seconds
         self.cold_start_seconds = max(0.0, min(known, delay_seconds))
-        self.workers.add(worker)
+        self.workers[worker] = None
         self.hosts.add(worker)

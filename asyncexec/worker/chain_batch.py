@@ -65,26 +65,21 @@ class ChainBatch(LocalBatch):
         """Run the attempts in this thread; return False if it was left behind meanwhile, so that it must end."""
         self.reports.worker = worker
         reports = sink or self.reports
-        keeping = _ValueSink(reports, self._values)
-        if not self._run(lambda: self.program, self._specs, keeping, worker):
-            return False
-        for program, specs in self._following:
-            if not self._run(program, self._with_values(specs, reports), keeping, worker):
-                return False
-        # Those of the last stage have no reader in this batch.
-        self._values.clear()
-        return True
-
-    def _run(
-        self,
-        program: ProgramSource,
-        specs: Sequence[AttemptSpec] | Iterator[AttemptSpec],
-        sink: ReportSink,
-        worker: str,
-    ) -> bool:
-        return BatchRunner(
-            specs, program, control=self._stops, sink=sink, worker=worker, keep_exception=True
-        ).run()
+        runner = BatchRunner(
+            self._specs,
+            lambda: self.program,
+            control=self._stops,
+            sink=_ValueSink(reports, self._values),
+            worker=worker,
+            keep_exception=True,
+        )
+        finished = runner.run(
+            (program, self._with_values(specs, reports)) for program, specs in self._following
+        )
+        if finished:
+            # Those of the last stage have no reader in this batch.
+            self._values.clear()
+        return finished
 
     def _with_values(self, specs: Sequence[AttemptSpec], sink: ReportSink) -> Iterator[AttemptSpec]:
         """Yield those of ``specs`` that have an input, with it; the others are reported as cancelled."""

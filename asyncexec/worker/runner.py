@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from asyncexec.worker.task_context import Forwards
 
 
+type Further = tuple[ProgramSource, Iterable[AttemptSpec]]
+"""Attempts of another stage of the same run, with the source of their program."""
+
+
 class BatchRunner:
     """Runs one batch, in the thread that calls :meth:`run`.
 
@@ -71,15 +75,24 @@ class BatchRunner:
         self._owns_process = owns_process
         self._forwarding: Forwards | None = None
         self._saves = self._held = False
+        self._begun = self._has_decimals = False
         self._context: Context | None = None
 
-    def run(self) -> bool:
+    def run(self, following: Iterable[Further] = ()) -> bool:
         """Run the attempts; return False if this thread was left behind, so that it must end.
 
         Where the program has a context, each attempt runs in a copy of it: what an attempt sets in context variables
         (NumPy's error state, decimal's precision) does not reach the next one.
+
+        Parameters
+        ----------
+        following : iterable of (program, specs)
+            Further attempts, of other stages of the same run, after these.
         """
         finished = self._run()
+        for self._source, self._specs in following if finished else ():
+            if not (finished := self._run()):
+                break
         if self._held and not self._owns_process:
             let_go()
         CURRENT.set(None)
@@ -123,7 +136,8 @@ class BatchRunner:
         """Load the program, and return how to run an attempt of it; what loading raises is why each one fails."""
         try:
             program = ready_program(self._source, self._worker)
-            self._held = hold_settings(program)
+            if not self._begun:
+                self._begin(program)
         except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
         batch = batch_context(
@@ -137,10 +151,9 @@ class BatchRunner:
         self._saves = program.io is not None
         if (begin := getattr(program.io, "begin", None)) is not None:
             begin()
-        if program.context is None:
+        if self._context is None:
             BATCH.set(batch)
         else:
-            self._context = program.context.copy()
             self._context.run(BATCH.set, batch)
         run_one = attempt_runner(
             program.kernel,
@@ -152,7 +165,15 @@ class BatchRunner:
             keep_exception=self._keep_exception,
             values=program.values,
         )
-        return with_own_decimals(run_one) if has_decimals(program.context) else run_one
+        return with_own_decimals(run_one) if self._has_decimals else run_one
+
+    def _begin(self, program: LoadedProgram) -> None:
+        """Find what is the same for all programs of a run, by the first that was loaded."""
+        self._held = hold_settings(program)
+        if program.context is not None:
+            self._context = program.context.copy()
+            self._has_decimals = has_decimals(program.context)
+        self._begun = True
 
 
 def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:

@@ -163,7 +163,7 @@ def test_the_earliest_deadline_is_that_of_all_runs_as_they_were_last_set(moves):
     for number, time in moves:
         deadlines.set(number, time)
         at[number] = time
-        assert deadlines.first == min(at.values())
+        assert deadlines.earliest == min(at.values())
     due = sorted(number for number, time in at.items() if time <= 2.0)
     assert sorted(deadlines.take_due(2.0)) == due
 

@@ -55,7 +55,8 @@ def test_a_small_task_is_slow_when_it_takes_as_long_as_a_large_one():
 def test_a_worker_that_gets_the_large_tasks_is_not_taken_for_slow():
     """A fifth of the tasks are whole ones, take twice as long, and all go to one worker."""
     bench = Workbench(Plan.map(abs, range(100)), slots=100)
-    bench.run.stages[0].monitor.sizes = TaskSizes(Ragged(), (100,), whole_bytes=50)
+    monitor = bench.run.stages[0].monitor
+    monitor.sizes = TaskSizes(Ragged(), (100,), whole_bytes=50)
     for job in bench.send():
         read = 100 if job.task % 5 == 0 else 50
         worker = "large" if read == 100 else f"small-{job.task % 8}"
@@ -63,5 +64,5 @@ def test_a_worker_that_gets_the_large_tasks_is_not_taken_for_slow():
         bench.end(job, worker=worker, seconds=read / 10, read_bytes=read)
     assert bench.run.finished
     assert not bench.run.slow_workers.found
-    statistics = bench.run.stages[0].monitor.statistics
+    statistics = monitor.statistics
     assert statistics.quantile(0.0) == pytest.approx(statistics.quantile(1.0))
