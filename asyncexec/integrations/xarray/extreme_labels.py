@@ -39,9 +39,9 @@ def label_of_extreme(
     if dim not in array.coords:
         raise OptionError(f"dimension {dim!r} has no labels: there are those of {[*array.coords]}")
     skips = skipna is not False and array.dtype.kind in "fc"
-    missing = array.isnull().all(dim) if skips else None
+    missing = array.isnull().all([dim]) if skips else None
     known = array if missing is None else array.where(~missing, 0)
-    found = getattr(known, position)(dim, skipna=skips)
+    found: xr.DataArray = getattr(known, position)(dim, skipna=skips)
     labels = np.asarray(array[dim].values)
     looked_up = elementwise("label", LabelsAt(labels), unwrapped(found.data), dtype=labels.dtype)
     result = found.copy(data=DuckArray(looked_up)).rename(dim)
