@@ -61,6 +61,7 @@ def attempt_runner(
     """
     # All that is the same for every attempt of a batch is found once, here.
     begin, now, clock = CURRENT.set, time.time, time.perf_counter
+    # Bound methods: this runs for every attempt, and on short ones lookups are a good part of the cost.
     may_save = None if fence is None else fence.take
     put = None if values is None else values.put
     forks, process = FORKS, FORKS.watch()
@@ -87,6 +88,7 @@ def attempt_runner(
                 result, read = compute(index)
             if type(result) not in plain:
                 result, cached = _settled(result, fence, plain)
+            # Before anything is saved: a copy that the task has forked must not save as well.
             if forks.count != process:
                 end_copy()
             if may_save is not None and not may_save():

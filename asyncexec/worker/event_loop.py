@@ -73,6 +73,7 @@ class WorkerLoop:
         loop = self.get()
         future = asyncio.run_coroutine_threadsafe(_settled(awaitable), loop)
         if control is not None:
+            # After the coroutine is submitted: only then is there something that can be cancelled.
             control.awaits(lambda: self.cancel(future.cancel, loop))
         result, error = future.result()
         if error is not None:
@@ -114,6 +115,7 @@ class WorkerLoop:
         with self._lock:
             threads = [*self._blocked, *([self._running] if self._running is not None else [])]
             self._running, self._blocked = None, []
+        # A fork has copied the others as objects alone: there is no thread to wait for.
         mine = [thread for thread in threads if thread.process == os.getpid()]
         for thread in mine:
             thread.end()
@@ -158,6 +160,7 @@ class LoopThread:
 
     def expect_answer(self) -> None:
         """Schedule an answer of the loop, whose absence shows that something blocks it."""
+        # The first question counts: later ones must not put off the moment at which the loop counts as blocked.
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             self.loop.call_soon_threadsafe(self._answer)

@@ -96,6 +96,7 @@ class Forwarding:
 
         The latter once a second, or at the end of a batch, which is without an ``attempt``.
         """
+        # A copy: threads that a task has started may print meanwhile.
         for key in tuple(self._unended):
             if attempt is None or key[0] == attempt:
                 found = self._unended.pop(key, None)
@@ -147,6 +148,7 @@ class Forwarding:
         *lines, rest = ((before[1] if before else "") + text).split("\n")
         for line in lines:
             self._line(speaker, stream, line)
+        # A line that never ends would grow in memory for as long as its task runs.
         if len(rest) > LONGEST_TEXT:
             self._line(speaker, stream, rest)
         elif rest:
@@ -203,6 +205,7 @@ class _NoteHandler(logging.Handler):
             if self._forwarding.record(record):
                 return
             last = logging.lastResort
+            # As logging does where there is no handler: the one that this module has added must not hide that.
             alone = len(logging.getLogger().handlers) == 1
             if last is not None and alone and record.levelno >= last.level:
                 last.handle(record)

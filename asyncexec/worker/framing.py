@@ -88,4 +88,5 @@ class FrameReader:
                 yield bytes(self._buffer[begin:end])
                 position = end
         finally:
+            # Once for all frames, as each deletion moves what is left.
             del self._buffer[:position]

@@ -40,6 +40,7 @@ class LoopThreads:
         """Call ``function`` in a thread, and return the future of its result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
+        # The thread that was idle last, so that the others stay asleep and their stacks cold.
         jobs = self._idle.pop() if self._idle else self._start()
         call = partial(copy_context().run, function, *arguments)
         jobs.put(partial(self._call, call, future, loop, jobs))
@@ -91,6 +92,7 @@ class LoopThreads:
     ) -> None:
         if self._all:  # else they were closed meanwhile
             self._idle.append(jobs)
+        # Cancelled meanwhile: whoever waited has gone.
         if future.done():
             return
         if error is None:
@@ -126,6 +128,7 @@ class KernelThreads:
     def __init__(self, most: int, entered: Callable[[int], object] | None = None) -> None:
         self.threads = LoopThreads()
         self._entered = entered
+        # Not a semaphore: a kernel that is left behind gives its turn back while its thread goes on.
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._running: set[int] = set()
@@ -217,6 +220,7 @@ async def finished(future: asyncio.Future[Any], *, wanted: bool = False) -> Any:
     The result, or what it raised, is then dropped; a result that is ``wanted`` all the same is returned.
     """
     cancelled: asyncio.CancelledError | None = None
+    # Every cancellation in turn: what a thread runs cannot be interrupted, and must not be taken for ended.
     while not future.done():
         try:
             await asyncio.wait([future])

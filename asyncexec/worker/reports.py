@@ -74,6 +74,7 @@ class ReportBuffer:
 
     def start(self, attempt: int | None) -> Started | None:
         """Return the start of ``attempt`` if it runs now and its start was not returned before."""
+        # It may have ended since the caller looked: a start after the outcome would look like another attempt.
         if attempt is None or attempt == self._reported or attempt != self._control.running:
             return None
         self._reported = attempt

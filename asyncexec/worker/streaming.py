@@ -69,6 +69,7 @@ class Streamed:
         self._changed = threading.Event()
         self._finished = threading.Event()
         self._buffer = buffer_of(control, worker)
+        # The driver has the outcome of what is left behind by then, and may send to this worker's slot again.
         control.on_left = self.finish
 
     @property
@@ -114,6 +115,7 @@ class Streamed:
         reports: list[Report] = [*self._buffer.notes(), *outcomes]
         if isinstance(self._buffer, ConcurrentReports):
             return [*reports, *self._buffer.starts()]
+        # It has ended since, and others have begun: the driver is not told of a start that would hold those back.
         if running is not None and self._held and not self.control.hold(running):
             return reports
         start = self._buffer.start(running)
