@@ -118,6 +118,7 @@ class AdmissionBudget:
         """
         for stage in plan.stages:
             needs = stage.memory.projected_bytes
+            # Values must always leave room for this one, or its task could never start.
             self._largest_bytes = max(self._largest_bytes, needs)
             if self.memory_bytes is not None and needs > self.memory_bytes:
                 raise MemoryBudgetError(
@@ -214,6 +215,7 @@ class AdmissionBudget:
         self.batches += 1
         if exclusive:
             self._exclusive = True
+            # The reservation has come to its end: the batch that it was for keeps others out by itself now.
             self.reserved_for = None
         self._take(memory_bytes * tasks, resources, tasks, slots)
         self.peak_bytes = max(self.peak_bytes, self.used_bytes + self._held_bytes)
@@ -233,6 +235,7 @@ class AdmissionBudget:
         slots: float = 1.0,
     ) -> None:
         """Return what the last task of a batch has taken."""
+        # Also counted where a batch took no memory: it is by this that one knows when all is quiet.
         self.batches -= 1
         if exclusive:
             self._exclusive = False

@@ -100,6 +100,7 @@ class AttemptReports:
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
         stage.monitor.attempts[attempt.id] = attempt
+        # The sum of all starts, from which the mean age follows without a pass over the attempts.
         stage.monitor.started_at += now
         if attempt.backup:
             stage.monitor.copies.started(attempt, now)
@@ -118,10 +119,12 @@ class AttemptReports:
     def ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
         """Record that an attempt has ended, which is with the backend no more, and do what follows for its task."""
         stage = attempt.lease.stage
+        # It went along behind what it reads, and was never begun: that is no failure of its task.
         if attempt.lease.behind is not None and not self._followed(attempt, outcome, now):
             return
         monitor = stage.monitor
         succeeded = outcome[1] is Status.SUCCEEDED
+        # First, so that the budget has back what the attempt took, whatever follows.
         self._sender.ended(attempt, outcome, now)
         if not succeeded:
             outcome = with_own_name(self._unlike_reported(attempt, outcome, now))
@@ -137,6 +140,7 @@ class AttemptReports:
         if not succeeded:
             self._unsuccessful(attempt, stage, outcome, now)
             return
+        # By position, as this is done for every task: seconds, and the width that its slot wants.
         stage.batch.measured(outcome[4], outcome[11])
         seconds = monitor.succeeded(outcome, attempt.task)
         watch = stage.worker_watch
@@ -146,6 +150,7 @@ class AttemptReports:
         if record is None or self._first_success(attempt, record, stage):
             self._completion.complete(attempt, stage, outcome[8], now)
         else:
+            # A second success: the first has its value kept, and readers may have it already.
             self._values.delete((outcome.value,))
 
     def _followed(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> bool:
@@ -187,7 +192,9 @@ class AttemptReports:
         record.alive.pop(attempt.id, None)
         if record.complete:
             return False
+        # Before its other attempts are stopped: their outcomes must find that nothing is left to decide.
         record.complete = True
+        # They go on until the backend has stopped them; the first success counts, whatever they report.
         self._status.unwanted.extend(record.alive)
         stage.task_records.pop(attempt.task, None)
         stage.poison.forget(attempt.task)
@@ -198,6 +205,7 @@ class AttemptReports:
     def _unsuccessful(
         self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
     ) -> None:
+        # Nothing is tried again then, and the error that ends the run is known.
         if self._status.stopping:
             return
         record = attempt.task_record

@@ -66,6 +66,7 @@ class BatchQueue:
         while not self._batches:
             if self._closed:
                 raise StopAsyncIteration
+            # A new one each time, as an event that was set stays so.
             self._changed = anyio.Event()
             await self._changed.wait()
         return self._batches.popleft()

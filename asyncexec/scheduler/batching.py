@@ -101,6 +101,7 @@ class BatchSize:
         """Let a slot run ``width`` tasks at once, as one that has ended says; no more than there may be."""
         width = max(1, min(width, self._most_at_once))
         if width != self.at_once:
+            # The work of a message is counted as if one task ran after another, of which so many run side by side.
             self._target *= width / self.at_once
             self._least = min(self.most, width * self._rounds)
             self.at_once = width
@@ -142,6 +143,7 @@ class BatchSize:
 
     def _learn(self, history: DurationStatistics) -> None:
         """Take the worth of a message from tasks of other stages, and send so many, as far as all may be as long."""
+        # Once: from then on its own tasks say more than those of others.
         self._history = None
         if self._call_seconds:
             self._typical = history.quantile(0.5)

@@ -66,8 +66,10 @@ class Completion:
     def complete(self, attempt: AttemptRecord, stage: StageState, value: Any, now: float) -> None:
         """Complete the task of an attempt that was the first to succeed."""
         if self._status.stopping:
+            # The run is over, but what the task has done is done: a run that resumes this one need not repeat it.
             self._state.complete_late(stage, attempt.task, value)
             return
+        # A task that ran again for its lost output has been counted as complete before.
         if self._recovery.readers and self._replaces(stage, attempt.task, value, now):
             return
         stage.figures.completed += 1

@@ -203,6 +203,7 @@ class Dispatch:
             self._slots_before = slots
             for handle in self._handles.values():
                 self._touch(handle)
+        # Before anything is sent: a worker that is to rest must not get one more batch first.
         self._leave_idle(now, slots)
         self._fill(now, slots)
         while self._changed:
@@ -288,9 +289,8 @@ class Dispatch:
         for number, handle in dated.items():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
             due = handle.guarded(handle.run.next_deadline, now)
-            due = (
-                now if handle.run.status.stopping and handle.drain_by is None else due
-            )  # It has just failed.
+            if handle.run.status.stopping and handle.drain_by is None:  # It has just failed.
+                due = now
             times = (due, handle.drain_by, pause_ends)
             self._deadlines.set(number, min([at for at in times if at is not None]))
 

@@ -137,8 +137,10 @@ class Driver:
     async def _carry(self) -> None:
         stream = self._backend.map(self._queue)
         if isinstance(stream, GivesReports):
+            # Reports that come on the event loop need no turn of it more: one task's end starts the next at once.
             stream.give_to(self._take_at_once)
         async for reports in stream:
+            # What is given meanwhile must wait: reports are taken in the order in which they came.
             self._carrying = True
             for start in range(0, len(reports), SLICE):
                 if start:
@@ -178,6 +180,7 @@ class Driver:
 
     def _take_at_once(self, reports: Sequence[Report]) -> bool:
         """Take in a few reports without a turn of the event loop; return False if they must come in their turn."""
+        # Many at once go through the stream, where others on the loop get their turns in between.
         if self._carrying or len(reports) > SLICE or self.broken:
             return False
         try:

@@ -77,6 +77,7 @@ class EventBuffer:
 
     def noted(self, attempt: AttemptRecord | None, note: Note, now: float) -> None:
         """Add a note and its event; one that comes after the end of its attempt says itself whose it is."""
+        # Notes go to the driver's logging too, whether anybody observes or not.
         self.notes.append(note)
         if not self.watched or note.attempt == NO_ATTEMPT:
             return

@@ -126,12 +126,14 @@ def decide_retry(
     )
     alone = attempt.lease.exclusive
     if charged is None:
+        # Forgiven, but not trusted: alone, a further loss tells whether this task is the cause.
         suspicious = alone or record.shared_losses >= _SUSPICIOUS
         return replace(_LOST_UNSTARTED, exclusive=True) if suspicious else _LOST_UNSTARTED
     poisonous = is_proven_poison(charged, attempt, record)
     if not poisonous and (stage.stage.idempotent or not outcome.started):
         retry = stage.policies.retry
         delay = retry.delay_seconds(kind, record.failures, rng, exclusive=alone)
+        # None where the policy has no attempt left for it.
         if delay is not None:
             return RetryDecision(
                 delay_seconds=delay,
@@ -182,12 +184,14 @@ def charge(
     stage = attempt.lease.stage
     lost, overlaps = kind is FailureKind.WORKER_LOST, stage.program.overlaps
     alone = attempt.lease.exclusive
+    # Several ran there and no kernel did: the backend cannot tell which of them it was.
     is_unknown = lost and overlaps and outcome.started and not outcome.worker and not alone
     if lost and overlaps and not outcome.worker:
         record.shared_losses += _UNKNOWN_CAUSE if is_unknown else 1
     counts_by_policy = stage.policies.retry.counts_as_failure(outcome) and not is_unknown
     if not counts_by_policy and _is_forgiven(record, tasks_left):
         return None
+    # Only then is it certain that nothing else on the worker was the cause.
     if lost and outcome.worker and alone:
         record.killed |= {outcome.worker}
     poisonous = lost and stage.poison.lost(attempt.task, outcome.worker)

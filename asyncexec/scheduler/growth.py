@@ -66,6 +66,7 @@ class GrowingStages:
         self.stages = stages
         self.open = True
         self.more = anyio.Event()
+        # By task, so that an item can go with its task, in whatever order they end.
         stages[0].rows = self._rows = dict[int, tuple[Any, ...]]()
 
     @property
@@ -103,6 +104,7 @@ class GrowingStages:
         shape = (self.first.tasks,)
         shapes = {stage.name: shape for stage in self.stages}
         for stage in self.stages:
+            # Only now, as relations are between whole shapes.
             stage.stage = of_shape(stage.stage, shape, shapes)
             stage.figures.late = False
 

@@ -53,6 +53,7 @@ class ItemReader:
         self._plan = plan
         self._stage = stage
         self._iterators: list[Iterator[Any] | AsyncIterator[Any]] | None = None
+        # Filled in a thread and emptied on the loop: appends and pops of a deque need no lock.
         self._rows: deque[tuple[Any, ...]] = deque()
         self._arrived = anyio.Event()
         self._count = 0

@@ -66,6 +66,7 @@ def time_out(stage: StageState, now: float) -> list[int]:
     for attempt in too_old:
         attempt.timed_out = True
         if stage.detects_hangs:
+            # Counted by task: each time that it was taken for hung, its next attempt has longer.
             stage.record_of(attempt).hangs += 1
     return [attempt.id for attempt in too_old]
 
@@ -83,6 +84,7 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
     except BaseException as error:
         raise policy_failed(plan, stage, "straggler", stage.monitor.rule, error) from error
     for attempt in slow:
+        # By this record its backup is known, when it is sent, for a further attempt of the same task.
         stage.record_of(attempt)
         stage.back_up(attempt.task)
 
@@ -148,6 +150,7 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
     quantile, tail_ratio = durations.quantile(0.99), _tail_ratio(durations)
     limit = stage.hang_seconds = hang_seconds(quantile, tail_ratio=tail_ratio)
     for attempt in stage.monitor.attempts.values():
+        # In the order of their starts: all that follow are younger.
         if now < attempt.started + limit:
             return
         stopped = 0 if attempt.task_record is None else attempt.task_record.hangs

@@ -68,6 +68,7 @@ class Outlet:
             return False
         self._held_back = True
         first = stage.readiness.queue.first
+        # What is tried again goes in any case: it is what the values behind it wait for.
         return not (stage.backups or stage.exclusive or first in stage.task_records)
 
     def most(self, stage: StageState, most: int, slots: int) -> int:
@@ -77,6 +78,7 @@ class Outlet:
     def taken(self, stage: StageState, tasks: Sequence[int]) -> None:
         """Record that tasks of ``stage`` are taken to be sent."""
         if stage.position == self._gate:
+            # Tasks with a record have been sent before, and were counted then.
             records = stage.task_records
             self._begun += len(tasks) if not records else sum(t not in records for t in tasks)
 
@@ -86,6 +88,7 @@ class Outlet:
             return
         if not self._ordered:
             self._came.append(task)
+        # The next in order: with it come those that were complete before their turn.
         elif task == self._handed_over + len(self._came):
             self._came.append(task)
             while self._early and (task := task + 1) in self._early:

@@ -60,6 +60,7 @@ class Outputs:
         """
         chunks = chunks_of(lost)
         if chunks is None:
+            # By its handle: one that has come back meanwhile has another, and nothing is to be done for it.
             return [key for key in near() if self.values.get(*key) == lost][:1]
         if self._workspace is None:
             return None

@@ -57,11 +57,13 @@ class StageReadiness:
         edges = [e for e in inputs if not e.barrier]
         self.late = late
         self.tasks = tasks
+        # Never 0 while the size is open, or a stage without tasks so far would pass for complete.
         self.left = max(tasks, 1) if late else tasks
         self.queue = ReadyQueue()
         self.gates = len(inputs) - len(edges)
         self._feeders = len(edges)
         self._done = sorted(done, key=lambda run: run.start) if done else ()
+        # No count is needed: each task becomes ready with the one task that it reads, as in most plans.
         self._direct = len(edges) == 1 and edges[0].reads_one
         self._dependencies = None
         if edges and not self._direct:
@@ -93,6 +95,7 @@ class StageReadiness:
     def arrive(self, tasks: range) -> None:
         """Record that one input of each of ``tasks`` is complete."""
         if self._direct:
+            # Most come one by one, and then the search for runs costs more than the task.
             if len(tasks) == 1:
                 self._push(tasks.start)
                 return
@@ -125,6 +128,7 @@ class StageReadiness:
             self.queue.push(task)
 
     def _is_done(self, task: int) -> bool:
+        # Runs and not single tasks: a run that is resumed may have millions complete, in few runs.
         at = bisect_right(self._done, task, key=lambda run: run.start) - 1
         return at >= 0 and task < self._done[at].stop
 
@@ -179,6 +183,7 @@ class Readiness:
             By position: the number of tasks, and those that are complete.
         """
         sized = Readiness(graph, (), ())
+        # A copy of the list: it is filled in a thread, while the run goes on with its own.
         sized.stages = [*self.stages]
         for position, count in tasks.items():
             sized.stages[position] = StageReadiness(graph, position, count, done[position])
@@ -214,6 +219,7 @@ class Readiness:
         for edge in self._graph.outputs[position]:
             if not edge.barrier:
                 consumer = stages[edge.consumer]
+                # One-to-one without anything complete before: the consumer's task is ready, by its own index.
                 if edge.identical and consumer._direct and not consumer._done:  # noqa: SLF001 - the hot path
                     consumer.queue.push(task)
                 else:
@@ -244,6 +250,7 @@ class Readiness:
     def close(self, position: int) -> bool:
         """Record that a stage grows no more; return whether all its tasks are complete."""
         stage = self.stages[position]
+        # The one that stood for all tasks to come is given back below.
         stage.late = False
         stage.left -= 1
         if stage.left:

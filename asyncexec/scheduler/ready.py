@@ -36,6 +36,7 @@ class ReadyQueue:
 
     def push(self, task: int) -> None:
         """Add one task at the end."""
+        # It is on its way in the batch of what it reads: added here, it would run twice.
         if self.followed and task in self.followed:
             self.followed[task] = True
             return
@@ -103,6 +104,7 @@ class ReadyQueue:
             else:
                 first[0] = stop
         self.count -= len(taken)
+        # None again when empty: a plan may have thousands of stages whose queues wait.
         self._runs = runs or None
         return taken
 

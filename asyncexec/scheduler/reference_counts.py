@@ -26,6 +26,7 @@ class ReferenceCounts:
 
     def read(self, task: int) -> bool:
         """Record that one reader of ``task`` is complete; return whether it was the last."""
+        # Counted when the first reader is complete: of an output with one reader nothing is ever kept.
         left = self._left.pop(task, 0) or self._needs(task)
         if left > 1:
             self._left[task] = left - 1

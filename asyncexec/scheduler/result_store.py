@@ -129,6 +129,7 @@ class ResultStore:
             if type(value) is ValueHandle:
                 self.account.add(value)
         elif type(value) is ValueHandle:
+            # Nobody reads it, and it is no part of the result: the worker has kept it in vain.
             self.delete([value])
 
     def has(self, position: int, task: int) -> bool:
@@ -167,6 +168,7 @@ class ResultStore:
 
     def replace(self, position: int, task: int, value: Any) -> None:
         """Keep another value of a task, instead of one that was lost."""
+        # The lost one, so that its store does not go on counting it.
         self.delete([self.get(position, task)])
         if self._journal is not None:
             self._journal.put(self._stages[position].name, task, value)
@@ -182,6 +184,7 @@ class ResultStore:
 
     def discard(self, outcome: Outcome) -> None:
         """Delete what an attempt may have left that was lost or cancelled while it ran."""
+        # Its handle never came, so that only the attempt's id says what it may have left.
         if isinstance(self._store, DiscardingStore) and outcome.started:
             self._store.discard([outcome.attempt])
 
@@ -276,6 +279,7 @@ class ResultStore:
         for name in names:
             position = self._positions[name]
             taken[name] = self._results.pop(position)
+            # So that `close` does not delete what belongs to the caller now.
             self._kept[position] = None
         return taken
 

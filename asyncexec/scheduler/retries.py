@@ -106,6 +106,7 @@ class Retries:
             if exclusive:
                 stage.run_alone(task)
             else:
+                # Before tasks that were never tried: what it holds up has waited longest.
                 stage.readiness.queue.push_first(task)
 
     def clear(self) -> None:
@@ -142,6 +143,7 @@ class Retries:
         """
         stage = attempt.lease.stage
         kind = self._kind(stage, outcome)
+        # Asked before the failure is recorded, which may be the one that opens the circuit.
         is_outage = self.circuit.is_outage(kind)
         try:
             decision = decide_retry(
@@ -225,6 +227,7 @@ class Retries:
             stage.readiness.queue.push_first(attempt.task)
         else:
             due = now + decision.delay_seconds
+            # The attempt's id orders equal times: stages cannot be compared.
             heappush(self._waiting, (due, attempt.id, stage, attempt.task, decision.exclusive))
 
     def _record_failure(

@@ -71,7 +71,9 @@ class RunClock:
         """Return the stages of which something is due now, in the order of the plan; each is looked at after that."""
         self._ticked_at = now
         self._date(now)
+        # Sorted, so that the same run decides the same in the same order, as simulations rely on.
         due = [self._stages[position] for position in sorted(self._due.take_due(now))]
+        # They are looked at again for their next times, as what was due of them is being done now.
         self.changed.update(dict.fromkeys(due))
         return due
 

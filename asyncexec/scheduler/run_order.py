@@ -47,6 +47,7 @@ class SendOrder:
     def offer(self, number: int, *, priority: int, in_flight: int) -> None:
         """Put a run in its place, or move it there."""
         place = (-priority, in_flight, number)
+        # Most offers change nothing: a run whose batch has ended sends the next.
         if self.places.get(number) != place:
             self._runs.put(number, place)
 

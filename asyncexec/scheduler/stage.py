@@ -283,6 +283,7 @@ class StageState(LateParts[AttemptRecord]):
     @property
     def poison(self) -> PoisonWatch:
         """The workers that its tasks have lost; made for the first."""
+        # Few stages lose a worker, and a plan may have thousands of stages.
         if self._poison is None:
             self._poison = PoisonWatch()
         return self._poison
@@ -355,6 +356,7 @@ class StageState(LateParts[AttemptRecord]):
         record = attempt.task_record
         if record is None:
             record = attempt.task_record = self.task_records[attempt.task] = TaskRecord()
+            # The attempt that was sent without a record, as nearly all are.
             record.alive[attempt.id] = attempt
         return record
 

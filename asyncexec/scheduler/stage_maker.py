@@ -178,6 +178,7 @@ class StageMaker:
     def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
         """Return counts for a stage whose outputs are to be freed after they have been read, and None for others."""
         workspace = self._setup.workspace
+        # Readers are counted by task, and of a late stage the number of tasks is not known yet.
         if not outputs or (stage.late is not None and not stage.late.grows):
             return None
         if stage.holds_values:

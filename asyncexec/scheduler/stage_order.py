@@ -53,6 +53,7 @@ class StageOrder:
         if position not in self._offered:
             self._forget(position)
             self._offered[position] = None
+            # A rank holds the position, so that stages themselves are never compared.
             heappush(self._heap, (stage.rank, stage))
 
     @property
@@ -75,6 +76,7 @@ class StageOrder:
             stage = self._heap[0][1]
             if stage.launchable:
                 return stage
+            # It has run dry since it was offered, and comes again when its queue is filled.
             self._take_first()
         return None
 
@@ -102,6 +104,7 @@ class StageOrder:
         """Offer the stages whose waits may be over, of those that wait for the same only the first."""
         if self._delayed:
             self.next_opening(now)
+        # Each offer takes its stage out of here.
         while self._aside:
             self.offer(self._stages[next(iter(self._aside))])
         if self.queues.waiting:
@@ -111,6 +114,8 @@ class StageOrder:
     def next_opening(self, after: float) -> float:
         """Return the earliest time after ``after`` until which a stage waits; infinity if there is none."""
         delayed = self._delayed
+        # Those that were offered meanwhile stay in the heap until they are its first: to look for them would cost
+        # more.
         while delayed and (delayed[0][0] <= after or delayed[0][1] not in self._held):
             _, position = heappop(delayed)
             if position in self._held:

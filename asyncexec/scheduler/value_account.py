@@ -65,6 +65,7 @@ class ValueAccount:
     def add(self, handle: ValueHandle) -> None:
         """Enter a value."""
         with self._lock:
+            # A task that runs again may bring the same value: it is there once.
             if handle not in self._held:
                 self._held[handle] = None
                 self._change(handle, handle.nbytes)
@@ -88,6 +89,7 @@ class ValueAccount:
 
     def _follow_budget(self) -> None:
         self.must_wait = self._spills is None and self.is_full
+        # Said only as it changes: the store writes a file for its workers, and this is called for every value.
         if self._spills is not None and self._spilling is not self.is_full:
             self._spilling = not self._spilling
             self._spills.spill(self._spilling)

@@ -75,6 +75,7 @@ class WaitQueues[E: Hashable]:
     def take_ready(self, is_over: Callable[[Wait], bool]) -> Iterator[tuple[E, Place]]:
         """Take out, and yield with its place, the first of each queue whose wait is over."""
         for wait in [wait for wait in self._queues if is_over(wait)]:
+            # The entry that was taken for another wait may have been the last of this queue as well.
             queue = self._queues.get(wait)
             if queue is not None:
                 place, entry = queue.first()
