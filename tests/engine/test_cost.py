@@ -15,14 +15,17 @@ import zarr
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.storage.chunks.access import forget_opened
+from tests.storage.fake_s3 import serving
 
 PACKAGE = str(Path(ax.__file__).parent)
 
 
 class Calls:
-    """Counts the calls of the package's functions, in all threads, while it is entered."""
+    """Counts the calls of the package's functions (or those in a folder), in all threads, while it is entered."""
 
-    def __init__(self):
+    def __init__(self, folder=PACKAGE):
+        self.folder = folder
         self.by_function = Counter()
 
     def __enter__(self):
@@ -34,7 +37,7 @@ class Calls:
 
     def _note(self, frame, event, _argument):
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(PACKAGE):
+        if event == "call" and code.co_filename.startswith(self.folder):
             self.by_function[code.co_qualname] += 1
 
     @property
@@ -94,3 +97,34 @@ async def test_a_million_tasks_that_do_nothing_take_less_than_64_mb_of_the_drive
         some, more = [await most_held(engine, tasks) for tasks in (5_000, 25_000)]
     # Of these, the list of the results and its integers take 40.
     assert (more - some) / 20_000 < 62, (some, more)
+
+
+async def doubled_elsewhere(engine, options, chunks):
+    """Calls of functions of storage to double an array of so many chunks from a bucket to it."""
+    places = [f"s3://bucket/{chunks}{end}" for end in ("", "-doubled")]
+    source = xp.from_zarr(places[0], storage_options=options)
+    plan = xp.store([source * 2], [places[1]], storage_options=options).to_plan()
+    with Calls(f"{PACKAGE}/storage") as calls:
+        await engine.execute(plan)
+    return calls.by_function
+
+
+async def test_a_further_chunk_in_a_bucket_takes_few_calls(engine):
+    with serving() as (_, options):
+        options |= {
+            "access_key_id": "a",
+            "secret_access_key": "b",
+            "region": "us-east-1",
+            "client_options": {"allow_http": True},
+        }
+        found = []
+        for chunks in (20, 120):
+            made = xp.store(
+                [xp.ones(2 * chunks, chunks=2)], [f"s3://bucket/{chunks}"], storage_options=options
+            )
+            await engine.execute(made)
+            found.append(await doubled_elsewhere(engine, options, chunks))
+        forget_opened()
+    some, more = found
+    each = {name: n // 100 for name, n in (more - some).items() if n >= 100}
+    assert sum(each.values()) <= 130, each

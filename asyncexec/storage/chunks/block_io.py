@@ -232,7 +232,8 @@ class BlockIO:
         reads = [self._aread(self.sources[number], index, in_thread) for number in numbers]
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
-        for number, block in zip(numbers, await all_of(reads), strict=True):
+        blocks = [await reads[0]] if len(reads) == 1 else await all_of(reads)
+        for number, block in zip(numbers, blocks, strict=True):
             total += block.nbytes
             inputs[number] = block
         return tuple(inputs), total
@@ -241,6 +242,9 @@ class BlockIO:
         """Do what :meth:`save` does, without blocking the event loop; the outputs are written at the same time."""
         parts = self._parts(index, result)
         del result
+        if len(parts) == 1:
+            await self._awrite(parts[0], in_thread)
+            return parts[0][2].nbytes
         await all_of([self._awrite(part, in_thread) for part in parts])
         return sum(block.nbytes for _, _, block in parts)
 

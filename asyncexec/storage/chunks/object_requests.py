@@ -149,12 +149,12 @@ class AwaitedRequests:
         """Write the object; see :class:`Requests`."""
         await object_client.aput(self._client, key, data, **_options(data, mode, generation))
 
-    async def _got(
+    def _got(
         self, key: str, options: Mapping[str, Any] | None, rule: HedgeRule | None
-    ) -> tuple[Any, Any]:
+    ) -> Coroutine[Any, Any, tuple[Any, Any]]:
         if rule is None:
-            return await object_client.aget(self._client, key, options)
-        return await hedged(
+            return object_client.aget(self._client, key, options)
+        return hedged(
             lambda: object_client.aget(self._client, key, options),
             lambda: object_client.aget(self._other, key, options),
             rule,

@@ -106,7 +106,7 @@ class ObjectWrites:
         """Write the chunk over what is there, which may be of before the run, as long as the run holds the place."""
         for _ in range(_TRIES):
             found = await self._looked(requests, key)
-            if found is not None and not is_own(found.generation, self._generation):
+            if found is not None:
                 # One without a generation is of before all runs that could hold the place now.
                 await self._check_held(requests, now=bool(found.generation))
             mode = "create" if found is None else found.version

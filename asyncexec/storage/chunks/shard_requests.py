@@ -28,6 +28,8 @@ RANGE_BYTES = 8 * 2**20
 """Inner chunks are read together up to this size: what is larger comes sooner by several requests at a time."""
 GAP_BYTES = 64 * 1024
 """Inner chunks with no more between them are read together, and what is between them with them."""
+MOST_GAP_BYTES = 2**20
+"""The same of inner chunks that are as large: no more is then read in vain than is wanted."""
 _TRIES = 4
 """How often a shard that changes all the time is read."""
 
@@ -105,11 +107,11 @@ class ShardRequests:
     ) -> FetchedShard:
         index = await requests.part(key, self._index)
         places = self._places(index.data, pieces)
-        there = ranges(
-            [place for place in places if place is not None], gap=GAP_BYTES, most=RANGE_BYTES
-        )
-        if not there:
+        wanted = [place for place in places if place is not None]
+        if not wanted:
             return FetchedShard(places, [])
+        mean = sum(length for _, length in wanted) // len(wanted)
+        there = ranges(wanted, gap=max(GAP_BYTES, min(mean, MOST_GAP_BYTES)), most=RANGE_BYTES)
         found = await requests.parts(key, [slice(*each) for each in there], index.version)
         starts = [start for start, _ in there]
         return FetchedShard(places, list(zip(starts, found, strict=True)))

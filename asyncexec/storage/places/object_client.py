@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import obstore
@@ -10,7 +10,7 @@ import obstore
 from asyncexec.request_failures.reading import failure_of
 from asyncexec.request_failures.reasons import NO_BUCKET
 from asyncexec.storage.places.requests import arequest, request
-from asyncexec.storage.places.store_clients import facts_of, timed
+from asyncexec.storage.places.store_clients import ClientFacts, facts_of, timed
 
 
 class MissingBucketError(Exception):
@@ -85,14 +85,14 @@ def written_at(client: Any, key: str) -> float:
     return found
 
 
-async def aget(client: Any, key: str, options: Any = None) -> tuple[Any, Any]:
+def aget(client: Any, key: str, options: Any = None) -> Coroutine[Any, Any, tuple[Any, Any]]:
     """Do what :func:`get` does, without blocking the event loop."""
 
     async def one(timed_client: Any) -> tuple[Any, Any]:
         answer = await obstore.get_async(timed_client, key, options=options)
         return answer, await answer.bytes_async()
 
-    return await _arequest(client, one)
+    return _arequest(client, one)
 
 
 def put(client: Any, key: str, data: Any, **options: Any) -> Any:
@@ -107,11 +107,9 @@ def put(client: Any, key: str, data: Any, **options: Any) -> Any:
     return _request(client, lambda c: obstore.put(c, key, data, **options), sent=len(data))
 
 
-async def aput(client: Any, key: str, data: Any, **options: Any) -> Any:
+def aput(client: Any, key: str, data: Any, **options: Any) -> Coroutine[Any, Any, Any]:
     """Do what :func:`put` does, without blocking the event loop."""
-    return await _arequest(
-        client, lambda c: obstore.put_async(c, key, data, **options), sent=len(data)
-    )
+    return _arequest(client, lambda c: obstore.put_async(c, key, data, **options), sent=len(data))
 
 
 def listed(client: Any, folder: str | None) -> Iterator[Sequence[Any]]:
@@ -153,7 +151,7 @@ def _request[T](client: Any, call: Callable[[Any], T], sent: int = 0) -> T:
         return call(client)  # On this machine, or a web server.
     try:
         return request(
-            lambda seconds: call(timed(client, seconds)),
+            _timed(call, client, facts),
             facts.endpoint,
             nbytes=sent,
             once=facts.repeats_itself,
@@ -169,7 +167,7 @@ async def _arequest[T](client: Any, call: Callable[[Any], Awaitable[T]], sent: i
         return await call(client)
     try:
         return await arequest(
-            lambda seconds: call(timed(client, seconds)),
+            _timed(call, client, facts),
             facts.endpoint,
             nbytes=sent,
             once=facts.repeats_itself,
@@ -178,6 +176,13 @@ async def _arequest[T](client: Any, call: Callable[[Any], Awaitable[T]], sent: i
     except FileNotFoundError as error:
         _check_bucket(error)
         raise
+
+
+def _timed[T](call: Callable[[Any], T], client: Any, facts: ClientFacts) -> Callable[[float], T]:
+    """Return ``call`` for a client that waits as long as one try may take."""
+    if facts.has_own_times:
+        return lambda _: call(client)
+    return lambda seconds: call(timed(client, seconds, facts))
 
 
 def _check_bucket(error: FileNotFoundError) -> None:

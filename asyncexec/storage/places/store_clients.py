@@ -139,15 +139,15 @@ def _facts(client: Any) -> ClientFacts:
 _FACTS: dict[int, ClientFacts] = {}
 
 
-def timed(client: Any, seconds: float) -> Any:
+def timed(client: Any, seconds: float, facts: ClientFacts | None = None) -> Any:
     """Return obstore's ``client`` as one that waits about so long for an answer, unless its user wants another time.
 
     An answer comes only after what was sent, so that a large object needs more.
     """
-    facts = facts_of(client)
+    facts = facts_of(client) if facts is None else facts
     if facts.has_own_times:
         return client  # As its user wants it.
-    limit = _rounded(seconds)
+    limit = seconds if seconds <= TRY_SECONDS else _rounded(seconds)
     if limit == TRY_SECONDS and facts.has_read_timeout:
         return client
     number = id(client)
@@ -162,9 +162,7 @@ def timed(client: Any, seconds: float) -> Any:
 
 
 def _rounded(seconds: float) -> float:
-    """Return one of few times, as each client has connections of its own."""
-    if seconds < TRY_SECONDS:
-        return seconds
+    """Return one of few times that are longer than a try, as each client has connections of its own."""
     limit = TRY_SECONDS
     while limit * _NEARLY < seconds:
         limit *= 2

@@ -264,7 +264,8 @@ def test_few_requests_are_made(remote, proxy, region, requests, awaited):
 
 
 def test_gaps_that_are_large_are_not_read(remote, proxy, monkeypatch):
-    monkeypatch.setattr(shard_requests, "GAP_BYTES", 0)
+    for name in ("GAP_BYTES", "MOST_GAP_BYTES"):
+        monkeypatch.setattr(shard_requests, name, 0)
     before = proxy.count()
     read(remote, (slice(0, 8), slice(0, 5)))
     assert proxy.count() - before == 5  # The index, and each of four inner chunks.
