@@ -102,6 +102,7 @@ class ShardFiles:
     def _read_shard(self, shard: Index, pieces: Sequence[InnerPiece], out: np.ndarray) -> None:
         """Read what ``pieces`` are of one shard."""
         path, layout = self.path(shard), self._layout
+        # One descriptor for the index and the chunks: a shard that is replaced meanwhile is read as it was.
         descriptor = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(descriptor).st_size
@@ -111,6 +112,7 @@ class ShardFiles:
                 raise LeftToZarrError
             places = self._codec.places(index, pieces)
             there = [place for place in places if place is not None]
+            # The index of a damaged shard may point anywhere.
             if any(at + length > size for at, length in there):
                 raise LeftToZarrError
             read = [

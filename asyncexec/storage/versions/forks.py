@@ -133,6 +133,7 @@ def _fork_of(source: ForkSource) -> Generator[_Fork]:
         waiting = _unused.get(key)
         fork = waiting.pop() if waiting else None
     fork = fork or _Fork(source.new())
+    # Not in a `try`: a fork in which an attempt has failed is not used again.
     yield fork
     with suppress(Exception):  # One that cannot go back to its state is not used again.
         fork.session.discard_changes()

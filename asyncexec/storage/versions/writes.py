@@ -201,6 +201,7 @@ class OpenWrites:
         """
         for receipts in self._receipts(values):
             self.fork.merge(*map(pickle.loads, receipts))
+        # The last moment at which the session is as it was.
         self.stop()
         try:
             for path in self.replaced:

@@ -122,6 +122,7 @@ class ArrayWorkspace:
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         parts = RunParts(targets.stamp)
         try:
+            # Asked for all at once: in a remote store each place would cost a round trip of its own.
             with documents_ahead(looked_at(blocks)), names_ahead(written_places(blocks)):
                 refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
                 writes = self._writes(opening)
@@ -156,12 +157,14 @@ class ArrayWorkspace:
         blocks: Mapping[str, BlockIO],
         writes: OpenWrites | None,
     ) -> OpenArrayWorkspace:
+        # For the check that the work directory is none of them, nor inside of one.
         arrays = [target.place for target in examined]
         arrays += [ref.location for ref in [*parts.refs, *sources_of(self.blocks)]]
         place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
         preparation = Preparation(opening.stop)
         memory = self._memory(opening)
         try:
+            # Only now, as the work directory shows whether an earlier run is resumed.
             examined = targets.settle(examined, resumed=place.found)
             parts.settle()
             same_process = opening.locality is Locality.SAME_PROCESS
@@ -190,6 +193,7 @@ class ArrayWorkspace:
                 preparation.make_shared_targets(examined)
             own = [*binding.on_disk, *(target.ref for target in packed)]
             preparation.make_intermediates(own)
+            # The last moment at which all that was made can be taken back as if nothing had been.
             opening.stop()
             targets.all.extend(preparation.commit())
             targets.groups.extend(preparation.groups)
@@ -197,6 +201,7 @@ class ArrayWorkspace:
             preparation.undo()
             memory.close()
             place.release()
+            # What an earlier run has left there stays for the next that resumes it.
             if not place.found:
                 try:
                     place.remove()

@@ -90,6 +90,7 @@ def verify(
         )
     progress = progress or _no_progress
     if is_array(found):
+        # Over plain HTTP nothing is listed: there each chunk has to be asked for.
         names, listed = [""], can_list(root)
     else:
         names, listed = _arrays_below(root), True
@@ -151,6 +152,7 @@ def _split(name: str, arrays: set[str]) -> tuple[str | None, str]:
     """Return the array that a file is in, and the file's name there; None for one that is in no array."""
     if "" in arrays:
         return "", name
+    # From the outermost folder inwards, as no array is inside of another.
     at = name.find("/")
     while at >= 0:
         if name[:at] in arrays:

@@ -48,6 +48,7 @@ METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 class ListedChunks:
     """The names that are listed below one array: numbers of its chunks, and others."""
 
+    # Eight bytes for each, as arrays have millions of chunks.
     stored: packed[int] = field(default_factory=lambda: packed("q"))
     nbytes: int = 0
     partial: ChunksFound = field(default_factory=ChunksFound)
@@ -95,6 +96,7 @@ class ChunkCheck:
     def _piece(self) -> Shape:
         """The elements along each axis that are read at once."""
         whole = math.prod(self.unit) * self._item_bytes
+        # A shard of gigabytes is not to be held as a whole.
         return self.unit if whole <= PIECE_BYTES or self._bounds else tuple(self._array.chunks)
 
     def note(self, name: str, nbytes: int) -> None:
@@ -121,6 +123,7 @@ class ChunkCheck:
         """Return whether ``name`` is a chunk of an array that is to replace this one, and lies among its chunks."""
         if not CHUNK.fullmatch(name):
             return False
+        # Read when the first such name comes: most arrays have none.
         if self._staged is None:
             self._staged = read_staged(self.location)
         return is_chunk_of(self._staged, name)
@@ -168,6 +171,7 @@ class ChunkCheck:
         return ""
 
     def _read(self, region: tuple[slice, ...]) -> None:
+        # By the code that tasks read with, so that what they would refuse is found.
         if self._ref is not None:
             opened(self._ref).read(region)
             return

@@ -124,6 +124,7 @@ def _remove(found: Found) -> None:
     elif leftover.kind == "unfinished chunks":
         remove_partial(path)
     elif leftover.puts_back:
+        # `NAME.replaced-…` is `NAME` again.
         path.rename(path.with_name(path.name.rpartition(".")[0]))
     elif leftover.kind == "work directory":
         # Under another name first: a run that begins meanwhile makes a folder of its own.
@@ -145,6 +146,7 @@ def _remove_objects(found: Found) -> None:
         return
     if found.leftover.kind == "new array":
         objects.remove_all(_staged_chunks(found.place))
+    # After the chunks, which are found by these, should this be killed in between.
     objects.remove_all([STAGED, TARGET_LEASE])
 
 

@@ -91,6 +91,7 @@ def holding_process() -> dict[str, Any]:
     return _process(os.getpid())
 
 
+# By its number: a fork is another process.
 @lru_cache(maxsize=1)
 def _process(pid: int) -> dict[str, Any]:
     return {
@@ -113,6 +114,7 @@ def _machine() -> str:
 def _started(pid: int) -> str:
     """Return when the process was started, as the system counts; empty if there is none (or a dead one)."""
     try:
+        # After the last parenthesis, as the name of a program may have blanks and parentheses in it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""

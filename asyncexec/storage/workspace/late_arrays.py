@@ -124,6 +124,7 @@ class LateArrays:
         )
         preparation.make_targets(targets)
         for ref in more.on_disk:
+            # An earlier run has made it, when the stages before gave it another size.
             if exists(ref.location) and not _is_there(ref):
                 remove(ref.location)
         preparation.make_intermediates(more.on_disk)

@@ -132,6 +132,7 @@ class Lease:
         with self._lock:
             if self._closed or self.lost:
                 return
+            # From before the request, so that it is never thought to hold for longer than it does.
             before = time.monotonic()
             with contextlib.suppress(Exception):  # The next time it may be there again.
                 if self._replaced(time.time() + self.seconds):
@@ -140,6 +141,7 @@ class Lease:
                 self._end()
 
     def _take(self) -> None:
+        # What vanishes or changes between two requests is looked at again.
         for _ in range(_ATTEMPTS):
             data = self._document(time.time() + self.seconds)
             if self._objects.create(self._name, data):

@@ -65,6 +65,7 @@ def _find_files(root: Path, looked_at: Callable[[str], None]) -> Iterator[Found]
 def _leftover_at(path: Path, root: Path) -> Found | None:
     """Return what a run has left in the directory ``path`` itself; None for all else, such as things of others."""
     name = str(path.relative_to(root))
+    # In a folder for everybody, such as /tmp, runs of others have left the same names.
     if path.stat().st_uid != os.getuid():
         return None
     aside = LEFT.fullmatch(path.name)
@@ -127,6 +128,7 @@ def _held(
     measured: str = "",
 ) -> Found:
     """Return what is at ``path``, with the locks on it that can be had now; ``measured`` are the files that count."""
+    # Held until it is removed: what can be locked is in use by nobody, and stays so.
     locks = [lock_folder(path), *([lock_file(path)] if lock else [])]
     held = [one for one in locks if one is not None]
     parts = list(path.glob(measured)) if measured else [path]

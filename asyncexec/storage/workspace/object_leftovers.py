@@ -127,6 +127,7 @@ def _run_prefix(name: str, own: str) -> str | None:
         return ""
     parts = name.split("/")[:-1]
     for depth, part in enumerate(parts):
+        # The cache of results is used by runs to come.
         if part == CACHE:
             return None
         if part.startswith(PREFIX):

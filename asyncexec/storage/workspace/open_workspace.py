@@ -131,12 +131,14 @@ class OpenArrayWorkspace:
         if io is None or not io.targets or _writes_part(io):
             # Of a part of an array it is not known which run has written its chunks.
             return []
+        # This run has made it, so that nothing can be in it yet.
         if any(self.targets.is_new(target.ref) for target in io.targets):
             return []
         present = np.ones(stage.shape, np.bool_)
         damaged = np.zeros(stage.shape, np.bool_)
         for target in io.targets:
             blocks = blocks_present(target)
+            # Nobody may read these in this run; damaged intermediates are found, and made again, as they are read.
             if target.ref.location in {target.ref.location for target in self.targets.all}:
                 bad = np.zeros_like(blocks)
                 for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
@@ -205,6 +207,7 @@ class OpenArrayWorkspace:
         StorageError
             If a result cannot be read.
         """
+        # Before they are read: what another run has put there is no result of this one.
         if self.results:
             self.targets.check()
         arrays = tuple(_whole(self._now(result)) for result in self.results)
@@ -259,6 +262,7 @@ class OpenArrayWorkspace:
                 stack.callback(array.clear)
 
     def _publish(self) -> None:
+        # Each is taken off as it is there: this is called again where the rest has failed.
         while self.packed:
             self.packed[0].publish()
             del self.packed[0]

@@ -104,6 +104,8 @@ class Preparation:
         OptionError
             If the store of one is not shared with them.
         """
+        # Before anything is made: a store that travels with all it holds would take the arrays along, and look
+        # shared.
         sent = [(target.ref.location, check_travels(target.ref.location)) for target in targets]
         self.make_targets(targets)
         for location, travelled in sent:

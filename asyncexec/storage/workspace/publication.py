@@ -119,6 +119,7 @@ def clear_replaced(target: Target) -> None:
     path, left = target.place.local_path, target.ref.location.local_path
     if target.replacing is not Replacing.NEXT_TO or path is None or left is None:
         return
+    # Behind a link is a folder of somebody else's, out of which nothing is moved.
     if not left.is_symlink():
         _carry_over(left, path)
     discard(left, target.stamp.run, of=path)
@@ -138,6 +139,7 @@ def _restamp(location: Location, before: Stamp, after: Stamp | None) -> None:
     if before == after:
         return
     found = documents(location)
+    # Done already, by a request whose answer was lost.
     if stamp_of(found) == after:
         return
     if stamp_of(found) != before:

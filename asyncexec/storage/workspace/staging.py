@@ -203,6 +203,7 @@ def with_errors(location: Location, function: Callable[[Objects], None]) -> None
 
 
 def _stage(target: Target, objects: Objects) -> None:
+    # Chunks of a killed run under the same keys would pass for this run's.
     if not target.kept:
         _remove_chunks(objects, target.ref.keys, target.ref.blocks)
     files = stamped(_files(target), target.stamp)
@@ -245,6 +246,7 @@ def _exchanged(objects: Objects, name: str, before: bytes, after: bytes) -> bool
     """Write the object if it is as it was ``before``; return whether it was so."""
     found = objects.fetch(name)
     if found is None or found.data != before:
+        # Done before: the answer was lost, and the request repeated.
         return found is not None and found.data == after
     return bool(objects.replace(name, after, found.version))
 

@@ -116,6 +116,7 @@ def make_work_place(
             found, hold = _make_prefix(place, opening.execution)
         else:
             found = _make_directory(path, keep=opening.resume)
+            # Only a folder that is named by its plan can be another run's as well.
             hold = _locked(path) if opening.resume else lock_folder(path)
     except AsyncexecError:
         raise
@@ -159,6 +160,7 @@ def _make_directory(path: Path, *, keep: bool) -> bool:
         check_owner(path)
         found = True
     try:
+        # A write tells what rights do not: a full disk, or a file system that is mounted read-only.
         probe = path / f".probe-{uuid.uuid4().hex}"
         probe.write_bytes(b"asyncexec")
         probe.unlink()
