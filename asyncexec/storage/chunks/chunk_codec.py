@@ -107,6 +107,7 @@ class ChunkCodec:
             padded = np.full(full, self._fill, self._stored)
             padded[tuple(slice(0, n) for n in part.shape)] = part
             part = padded
+        # Codecs take memory in C order only, and elements in the byte order that is stored.
         part = np.ascontiguousarray(part, self._stored)
         return (
             part.reshape(-1).view(np.uint8).data
@@ -133,6 +134,7 @@ class ChunkCodec:
 
     def _decompressed(self, data: Any, declared: Callable[[Any], int | None]) -> Any:
         """Return ``data`` decoded, in memory that is used again where it says that it is one chunk."""
+        # The codec allocates where it does not say, or says otherwise: it must not write beyond the buffer.
         if declared(data) != self.chunk_bytes:
             return self._codec.decode(data)
         block = BUFFERS.take(self.chunk_bytes)

@@ -37,6 +37,7 @@ def chunk_slices(along: Along, size: int) -> list[ChunkSlice]:
             return [_slice(start, stop, number, size) for number in numbers]
         first = start // size
         base = first * size
+        # Within one chunk, as nearly all blocks are.
         if stop <= base + size:
             return [ChunkSlice(first, slice(start - base, stop - base), slice(0, stop - start))]
         return [_slice(start, stop, number, size) for number in range(first, -(-stop // size))]

@@ -59,6 +59,7 @@ class HedgeRule:
         with self._lock:
             self._times.append(seconds)
             self._since += 1
+            # Not for each answer, as all times are sorted for it.
             if len(self._times) >= LEAST_SAMPLES and (self._limit is None or self._since >= _EVERY):
                 self._since = 0
                 ordered = sorted(self._times)
@@ -72,6 +73,7 @@ class HedgeRule:
     def ask_again(self) -> bool:
         """Return whether a slow request may be asked again, and count it then."""
         with self._lock:
+            # Of all requests so far: a store that becomes slow as a whole soon uses it up.
             may = self.asked_again + 1 <= BUDGET * self.requests
             self.asked_again += may
         return may

@@ -175,6 +175,7 @@ class AwaitedRequests:
 def run_blocking[T](coroutine: Coroutine[Any, Any, T]) -> T:
     """Return what a coroutine returns that awaits nothing but :class:`BlockingRequests`."""
     try:
+        # Nothing in it waits, so that it runs to its end in one step, without an event loop.
         coroutine.send(None)
     except StopIteration as end:
         found: T = end.value
@@ -222,5 +223,6 @@ def _options(data: Any, mode: str, generation: str) -> Mapping[str, Any]:
     if generation:
         options["attributes"] = {GENERATION: generation}
     if len(data) <= SINGLE_PUT_BYTES:
+        # One request, which alone can have a condition.
         options["use_multipart"] = False
     return options

@@ -112,6 +112,7 @@ class ZarrChunks:
             ) from cause(error, self._ref.location)
 
     async def _selected(self, forward: Any) -> Any:
+        # Not for each chunk: to look whether the array is there is a request of its own.
         if not self._there.is_due:
             return await _selected(self._array, forward)
         try:
@@ -142,6 +143,7 @@ class ZarrChunks:
     def _place(self) -> StorePath:
         """Return the place of the array, where only its own run writes."""
         ref = self._ref
+        # A late attempt of an ended run must not write into the next run's array.
         if ref.generation and ref.location.local_path is not None:
             return StorePath(FencedStore(ref), "")
         place = open_place(ref.location, read_only=ref.location.read_only)
@@ -170,6 +172,7 @@ class ZarrChunks:
         except StorageError as why:
             return why
         damaged: list[CorruptChunkError] = []
+        # One by one, to find which of them are to be made again.
         for unit in units:
             try:
                 await self._selected(self._region(unit))

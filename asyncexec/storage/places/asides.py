@@ -94,6 +94,7 @@ def put_in_place(location: Location, new: Location, run: str) -> None:
     try:
         if exchange(path, other):
             return
+        # Between the two renames there is nothing at the place: `recover` knows what to do from this name.
         aside = _aside_of(path, run)
         path.rename(aside)
         try:
@@ -175,6 +176,7 @@ def _clear_begun(path: Path) -> None:
 def _left_at(path: Path) -> Iterator[tuple[Path, str, str]]:
     """Yield path, kind and run of each array that a run has left next to ``path``."""
     with suppress(OSError):
+        # A list, as callers rename and remove what they are given.
         for entry in list(path.parent.iterdir()):
             found = LEFT.fullmatch(entry.name)
             if found is not None and found[1] == path.name:

@@ -56,6 +56,7 @@ def is_consolidated(group: Location) -> bool:
 
 def _update(group: Location, nodes: Nodes) -> None:
     with _lock_of(group):
+        # Read again after it was written, until what was to be there is there.
         for _ in range(_ATTEMPTS):
             found = _read(group)
             if found is None:
@@ -120,6 +121,7 @@ def _lock_of(group: Location) -> Generator[None]:
         if path is None:
             yield
             return
+        # The lock is on the folder: the file itself is another one after each write.
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -99,6 +99,7 @@ def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | N
     version = ""
     try:
         if location.local_path is None:
+            # The first file decides whose the array is; the others are written by who has it.
             version = objects_at(location).create(*first)
             won = bool(version)
         else:

@@ -25,6 +25,7 @@ def create_file(location: Location, name: str, data: bytes, *, partial: str = ""
     if root is None:
         return bool(objects_at(location).create(name, data))
     (root / partial).mkdir(parents=True, exist_ok=True)
+    # In the same folder, as a name can only be moved within one file system.
     temporary = root / f"{PARTIAL}-{uuid.uuid4().hex}"
     try:
         temporary.write_bytes(data)

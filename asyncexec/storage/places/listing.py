@@ -63,6 +63,7 @@ def can_list(location: Location) -> bool:
 
 
 def _files(root: str) -> Iterator[ListedFile]:
+    # A stack and not recursion: folders may be nested more deeply than calls.
     left = [""]
     while left:
         above = left.pop()

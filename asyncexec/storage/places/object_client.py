@@ -118,6 +118,7 @@ def listed(client: Any, folder: str | None) -> Iterator[Sequence[Any]]:
     left: list[Any] = []
 
     def page(timed_client: Any) -> Sequence[Any]:
+        # One that fails is not put back: the next try begins another listing.
         batches = left.pop() if left else iter(obstore.list(timed_client, folder or None))
         found: Sequence[Any] = next(batches, ())
         if found:

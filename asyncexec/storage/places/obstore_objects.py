@@ -56,6 +56,7 @@ class ObstoreObjects:
 
     def age(self, name: str) -> float | None:
         """Return how many seconds ago the object was written, by the store's own clock; None if there is none."""
+        # An object that is written now tells the store's time: clocks of drivers and of servers differ.
         now = f"{name}-{uuid.uuid4().hex}"
         self.put(now, b"")
         try:
@@ -73,6 +74,7 @@ class ObstoreObjects:
         try:
             self._put(name, data)
         except Exception as error:
+            # It may be the attributes that the service does not take: once more, without.
             if not keeps_attributes(self._client) or not is_unconditional(error):
                 raise
             forget_conditions(self._client)
@@ -88,6 +90,7 @@ class ObstoreObjects:
             return self._created_twice(name, data)
         except AlreadyExistsError:
             # An answer may have been lost, after which the client has asked again: no two runs write the same.
+            # An answer that was lost may have been of this very write.
             return self._version_if(name, data)
         except Exception as error:
             if not is_unconditional(error):
@@ -163,6 +166,7 @@ class ObstoreObjects:
         conditions take both; there, whoever was last has the object.
         """
         first, second = at_once([lambda: self._version_of_new(name, data)] * 2)
+        # Both were let through: the condition means nothing there, and what is there tells whose it is.
         if first and second:
             return self._version_if(name, data)
         remember_conditions(self._client)
@@ -185,6 +189,7 @@ class ObstoreObjects:
 
     def _looked_first(self, name: str, version: str | None, data: bytes) -> str:
         """Write the object if it has this version, in a store that cannot say so itself."""
+        # Of this process one at a time: more cannot be had where the store knows no conditions.
         with _LOCK:
             found = self.fetch(name)
             if (found and found.version) != version:

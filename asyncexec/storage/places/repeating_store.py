@@ -144,6 +144,7 @@ class RepeatingStore(WrapperStore[Store]):
 
     async def _listed(self, listing: Callable[[], AsyncIterator[str]]) -> AsyncIterator[str]:
         """Yield what a listing has; one that breaks off begins again, and what was yielded is left out."""
+        # A listing has no place at which it could go on: it is made again, without what was given.
         given: set[str] = set()
         left: list[AsyncIterator[str]] = []
 

@@ -70,6 +70,7 @@ class RequestBudget:
 
     def _turn(self, loop: asyncio.AbstractEventLoop | None = None) -> _Turn | None:
         with self._lock:
+            # A place that is given back goes to the first that waits, and `held` stays: nobody overtakes it.
             if self.held < self.width:
                 self.held += 1
                 return None

@@ -65,6 +65,7 @@ class EndpointState:
 
     def answered(self) -> None:
         """Note that the endpoint has answered a request, be it by a refusal."""
+        # Looked at without the lock first, as nearly every request comes here with nothing to change.
         if self.failing_since is not None or self.silent:
             with self._lock:
                 self.failing_since, self.silent = None, False
@@ -147,17 +148,21 @@ class Tries:
         self.failure = failure
         reason = failure.reason
         if reason.nature is Nature.PERMANENT:
+            # A refusal is an answer: the service is there.
             self._state.answered()
             return None
         since = self._state.failed(self._began, now)
         if reason.nature is Nature.SILENCE:
             return self._after_silence(now)
+        # It has answered, if only by a failure: what follows is another silence.
         self._silent_since = None
         self._count += 1
         waited = now - min(since, self._start)
+        # However long others have waited for the endpoint, it may be there again since.
         if now - self._start < LEAST_SECONDS:
             waited = min(waited, reason.patience_seconds - LEAST_SECONDS)
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(self._count, 16))
+        # Spread, or all that the outage has met would come back at once.
         wait = self._rng.uniform(longest / 2, longest)
         return wait if waited + wait < reason.patience_seconds else None
 
@@ -172,6 +177,7 @@ class Tries:
         if self._state.silent or now - self._silent_since + took > SILENCE_SECONDS:
             self._state.silent = True
             return None
+        # At once: it has been waited for already, and a fresh connection may get through.
         return 0.0
 
 
@@ -209,6 +215,7 @@ async def arequest[T](
     state, start = state_of(endpoint), time.monotonic()
     tries: Tries | None = None
     while True:
+        # Held for a try and not for the wait after it, in which others can use the place.
         async with shared_budget() if budget is None else budget:
             now = time.monotonic()
             seconds = state.try_seconds(now, nbytes)

@@ -53,6 +53,7 @@ def client_defaults(options: Mapping[str, Any], kind: str = "") -> dict[str, Any
     if client is None or isinstance(client, Mapping):
         given = dict(client or {})
         found["client_options"] = {
+            # A machine that is not there says nothing; one that is there accepts within milliseconds.
             "connect_timeout": _CONNECT,
             # Where a user gives a time for the whole, it holds.
             **({} if "timeout" in given else {"timeout": _NEVER}),
@@ -116,6 +117,8 @@ def facts_of(client: Any) -> ClientFacts:
         with _LOCK:
             if number not in _FACTS:
                 _FACTS[number] = found
+                # By number, as clients cannot be hashed: it must go with its client, or another one would get its
+                # facts.
                 weakref.finalize(client, _FACTS.pop, number, None).atexit = False
     return found
 
@@ -163,6 +166,7 @@ def timed(client: Any, seconds: float, facts: ClientFacts | None = None) -> Any:
 
 def _rounded(seconds: float) -> float:
     """Return one of few times that are longer than a try, as each client has connections of its own."""
+    # Doubled, so that few clients serve all sizes.
     limit = TRY_SECONDS
     while limit * _NEARLY < seconds:
         limit *= 2

@@ -37,6 +37,7 @@ _VERSION = (
 
 async def _found(filesystem: Any, path: str) -> dict[str, Any]:
     """Return what a file system of fsspec says of each file below ``path``, as it is now."""
+    # What it has listed before may be another run's state.
     filesystem.invalidate_cache()
     found: dict[str, Any] = await filesystem._find(path, detail=True)  # noqa: SLF001 - there is no other
     return found
@@ -44,6 +45,7 @@ async def _found(filesystem: Any, path: str) -> dict[str, Any]:
 
 @cache
 def _locks() -> tuple[Lock, ...]:
+    # So many and not one for each key, of which there is no end; two keys with one lock wait a little.
     return tuple(Lock() for _ in range(64))
 
 

@@ -128,6 +128,7 @@ def _obstore_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
         raise StorageRefusedError(f"{location} cannot be opened: {problem}")
     parts = object_url(location.url)
     assert parts is not None  # noqa: S101 - its scheme is one of these
+    # Part of the key: a program may change its keys, and would get the client of the old ones.
     told = tuple(sorted(item for item in os.environ.items() if item[0].startswith(_TOLD_BY)))
     try:
         client = _client(f"{parts.family}://{parts.host}", location.options, told, os.getpid())
@@ -157,6 +158,7 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
         ) from error
     url, query = split_query(location.url)
     store = FsspecStore.from_url(url, storage_options=dict(location.options), read_only=read_only)
+    # File systems of fsspec cut a name off there, and would read and write another object.
     mark = re.search(r"[?#].*", url, re.DOTALL)
     if mark is not None and not store.path.rstrip("/").endswith(mark[0].rstrip("/")):
         raise StorageError(

@@ -67,6 +67,7 @@ def bucket_name(family: str, bucket: str, options: Mapping[str, Any]) -> str:
     )
     if not endpoint:
         endpoint = f"https://s3.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    # By what the server calls it, whichever of its spellings an endpoint has.
     server = server_name(endpoint)
     # Where the bucket is part of the server's name, the endpoint has it.
     if server.startswith(f"{OBJECTS}s3.amazonaws.com") and server.endswith(f"/{bucket}"):
@@ -81,6 +82,7 @@ def server_name(endpoint: str) -> str:
     scheme, found, rest = endpoint.partition("://")
     host, _, path = (rest if found else endpoint).partition("/")
     host = host.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), "\0"))
+    # A dot at the end is the root of all names: the same host.
     host = _ROOT_DOT.sub("", host)
     amazon = _AMAZON.fullmatch(host)
     if amazon is not None:
@@ -91,6 +93,7 @@ def server_name(endpoint: str) -> str:
         host = f"{azure['account']}.blob.{azure['rest']}"
     elif host.endswith(f".{_GOOGLE}"):
         host, path = _GOOGLE, f"{host.removesuffix(f'.{_GOOGLE}')}/{path}"
+    # All of these are this machine.
     host = _LOOPBACK.sub("localhost", host)
     return inside(f"{OBJECTS}{host}", path)
 

@@ -71,6 +71,7 @@ class Blobs:
         """
         trailed = [*pieces, b""]
         size = checksum = 0
+        # Without joining them: on a disk they are written one after another, too.
         for piece in trailed:
             size += memoryview(piece).nbytes
             checksum = zlib.crc32(piece, checksum)
@@ -179,6 +180,7 @@ def _write(root: Path, path: Path, pieces: Sequence[Piece]) -> None:
             file = partial.open("xb")
         with file:
             file.writelines(pieces)
+        # A name appears with all of its bytes, or not at all.
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -61,6 +61,7 @@ class ValueJournal:
         self._segments = segments
         self._blobs = blobs
         self._pickled = pickled
+        # Segments are mapped and stay as they are: what is appended from now on is in segments of its own.
         self._read = segments.read()
         self._starts = [0, *accumulate(map(len, self._read))]
         # By stage: for each task the place of its last record among all segments. Eight bytes a task, and no object.
@@ -101,6 +102,7 @@ class ValueJournal:
         """
         if not self.has(stage, task):
             raise KeyError(task)
+        # Checked again, as it may have been damaged since it was indexed.
         kind, data = self._data(self._places[stage][task])
         if data is None:
             return ValueHandle(str(self._blobs.location), f"values/damaged-{stage}-{task}", 0)
@@ -123,6 +125,7 @@ class ValueJournal:
             data = value.data if type(value) is Encoded else self._pickled(value)
             pieces = record(stage, task, Kind.PICKLE, data)
         with self._wake:
+            # Woken for the first record only: the writer takes all that has come by then.
             idle = not self._waiting
             self._waiting.extend(pieces)
             self._waiting_bytes += sum(map(len, pieces))
