@@ -120,6 +120,7 @@ class Buffers(threading.local):
         if self._free is not None:
             self._free.close()
         free = self._free = _FreeBlocks()
+        # Weak, as a thread may wait for its next task for long: a program that is gone takes its memory along.
         self._user = weakref.ref(user, lambda _: free.close())
         self.has_user = True
 

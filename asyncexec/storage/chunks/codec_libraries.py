@@ -98,6 +98,7 @@ class _Zstandard:
     def __init__(self, *, level: int = 0, checksum: bool = False) -> None:
         self._level = level or _ZSTD_DEFAULT_LEVEL
         self._checksum = checksum
+        # A context must not be used by two threads at once, and takes long to make.
         self._contexts = threading.local()
 
     def encode(self, buf: Any) -> Any:

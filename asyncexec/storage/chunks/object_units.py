@@ -74,6 +74,7 @@ class ObjectUnits:
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
         parts = self._parts(region, block)
+        # To the loop and back costs more than one request gains by it.
         if len(parts) == 1 or self.rule is None:
             for unit, part in parts:
                 run_blocking(self._stored(self.blocking, unit, self._encoded(part)))

@@ -97,8 +97,10 @@ class ObjectWrites:
             if found is None:
                 mode = "create"
                 continue
+            # Another attempt of the same task has written the same: nothing is sent twice.
             if await self._is_done(requests, found, data):
                 return
+            # Replaced only as it was seen: whoever writes in between is looked at again.
             mode = found.version
         raise replaced(self._location)
 
@@ -125,6 +127,7 @@ class ObjectWrites:
         """Write the chunk to a store that can neither refuse nor say whose one is that is there."""
         if self._held is not None:
             await self._check_held(requests)
+        # Where nothing is there yet, a late write does no harm: its run's chunk comes over it.
         elif not self._is_private and await self._found(requests, key) is not None:
             stamp = await self._stamp(requests)
             if not owns(stamp, self._generation):

@@ -28,6 +28,7 @@ def run_on_loop[T](
         for coroutine in left:
             pending.append(asyncio.run_coroutine_threadsafe(coroutine, loop))
             if len(pending) >= at_once:
+                # In their order, so that the caller knows which is which; the others go on meanwhile.
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

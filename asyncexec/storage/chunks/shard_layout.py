@@ -88,6 +88,7 @@ def shard_layout(
     options = outer[0]["configuration"]
     names = [codec["name"] for codec in options["index_codecs"]]
     big = "big" in str(options["index_codecs"][0].get("configuration", {}).get("endian", "little"))
+    # Nobody writes an index otherwise; Zarr reads those that somebody does.
     if names != ["bytes", "crc32c"] or big:
         return None
     encoding = encoding_of({**document, "codecs": options["codecs"]}, dtype)

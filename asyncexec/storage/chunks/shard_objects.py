@@ -142,6 +142,7 @@ class ShardObjects:
             fetched = self._reads.each([self._fetch(*each) for each in wanted.items()])
             for (shard, pieces), found in zip(wanted.items(), fetched, strict=True):
                 self._put(out, shard, pieces, found)
+        # Asked for again by Zarr, whose errors name what is wrong; that is rare, and may take its time.
         except (LeftToZarrError, CorruptChunkError):
             return self._by_zarr.read(region)
         return _read_only(out)

@@ -91,6 +91,7 @@ def surroundings(location: Location, lookup: Lookup = documents) -> Surroundings
         if is_group(found):
             zarr_format = zarr_format or (3 if "zarr.json" in found else 2)
             groups.append(parent)
+            # Only now, as below a group that is there every level must be one.
             missing += between
             between.clear()
         elif inner:
@@ -135,6 +136,7 @@ def remove_group(location: Location, zarr_format: int) -> None:
     path = location.local_path
     if path is None:
         objects = objects_at(location)
+        # As it was made: a user who has changed its attributes wants to keep it.
         if list(objects.names()) == [name] and objects.get(name) == document:
             objects.remove(name)
         return

@@ -151,6 +151,7 @@ def _remove_objects(ref: StoredArray) -> None:
 
 def _remove_files(path: Path, run: str, ref: StoredArray) -> None:
     """Remove the files of an array, under another name, by which a later run finds what a killed one has left."""
+    # Files of somebody else lie among the array's.
     if any(not is_of(ref, name) for name in _names_below(path)):
         # Where there is more than the array, the folder keeps its name.
         _prune(path, ref)

@@ -118,6 +118,7 @@ def _origin(url: str) -> str:
 
 
 def _use(error: BaseException, what: str) -> str:
+    # What the message says was asked, rather than what was wanted: a read may fail on a listing.
     found = _ASKED.search(_text(error))
     if found is not None:
         method, query = found[1], urlsplit(found[2]).query

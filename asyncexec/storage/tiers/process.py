@@ -60,6 +60,7 @@ class MemoryTier:
         with self._lock:
             if self.budget_bytes is not None and self.used_bytes + size > self.budget_bytes:
                 return False
+            # Under both locks, always in this order, from the part to the whole.
             if self._of is not None and not self._of.take(size):
                 return False
             self.used_bytes += size
@@ -182,6 +183,7 @@ class TierArray:
         )
 
     def _spill(self, index: Index, region: tuple[slice, ...], block: np.ndarray) -> None:
+        # Written before it is entered as spilled: a reader meets the block in memory until it is whole on the disk.
         with self._making:
             if not self._made:
                 self.ref = intermediate(self.ref, self._compressor)

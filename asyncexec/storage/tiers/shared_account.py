@@ -30,6 +30,7 @@ class SharedAccount:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        # The file's lock is between processes: threads of one share the open file, and with it the lock.
         self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_RDWR)
         # A process opens those of many runs, and closes none of others that it has only looked into.

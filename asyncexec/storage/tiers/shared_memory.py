@@ -94,6 +94,7 @@ class SharedMemory:
     def _opened(self, parent: Path, limit_bytes: int) -> SharedRun | None:
         directory = self._directories.get(parent)
         if directory is None:
+            # Before a directory of its own, as what killed engines have left takes the room that this one counts on.
             remove_abandoned(parent)
             directory = self._directories[parent] = LockedDirectory.make(parent)
         if self._account is None:
@@ -172,6 +173,7 @@ class SharedRun:
             If one cannot be written, or its file cannot be read.
         """
         freed = 0
+        # The newest first: a plan that runs deepest-first reads the oldest next.
         for array in reversed(self._arrays):
             for name, size in _newest_first(array.folder):
                 if freed >= wanted_bytes:
@@ -220,6 +222,7 @@ class SharedRun:
 
     def _free(self, array: SharedArray, paths: list[str]) -> None:
         if self._thread is None:
+            # To remove large files takes milliseconds each, which the driver's event loop must not wait for.
             self._thread = threading.Thread(
                 target=self._free_in_turn, name="asyncexec-chunks", daemon=True
             )

@@ -109,6 +109,7 @@ def sent_sources(blocks: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
     OptionError
         If a session's repository is in this process's memory.
     """
+    # A list, as sessions cannot be hashed; there are one or two.
     forks: list[tuple[Any, Store]] = []
 
     def fork_of(session: Any, location: Location) -> Store:

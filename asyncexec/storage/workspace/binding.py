@@ -90,6 +90,7 @@ def bind(
         ref = target.ref
         if not ref.location.run_scoped:
             continue
+        # Also for those in memory, as blocks that find no room there are written to this place.
         real = replace(ref.at(place.bind(ref.location)), generation=generation)
         if isinstance(tier, MemoryTier):
             tiered[ref.location.url] = TierArray(tier, real, target.block, compressor)

@@ -49,6 +49,7 @@ def take_back_document(target: Target) -> None:
 def _publish(target: Target, objects: Objects) -> None:
     name, written = _name(target), target.written
     after = target.complete if target.stamp.plan else None
+    # Without reading it first: if nobody has touched it, one request completes the array.
     if written.version and not written.complete:
         data = _with(name, written.data, after)
         if _exchanged(target, objects, data, written.version):

@@ -50,6 +50,7 @@ def announce_all(
 def withdraw_all(targets: Sequence[Target], groups: Sequence[Location]) -> None:
     """Take ``targets`` that are gone, and ``groups`` that are empty then, out of the groups above."""
     formats = {target.around.zarr_format for target in targets}
+    # The innermost first: a group is empty only when those in it are gone.
     for group in sorted(groups, key=lambda place: -len(place.url)):
         for zarr_format in formats:
             remove_group(group, zarr_format)

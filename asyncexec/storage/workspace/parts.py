@@ -100,6 +100,7 @@ class RunParts:
         TargetExistsError
             If another driver holds one, or has left it unfinished.
         """
+        # In one order for all drivers, so that of two that want the same arrays one gets all.
         each = {identity(part.ref.location): part for part in self._parts}
         for _, part in sorted(each.items()):
             location = part.ref.location
@@ -122,6 +123,7 @@ class RunParts:
         found: dict[StoredArray, StoredArray] = {}
         for part in self._parts:
             planned = found[part.ref] = part.ref
+            # From here on tasks may write, and what they wrote beyond the end is removed if the run fails.
             part.began = True
             elsewhere = part.ref.location.local_path is None
             array = replace(part.place.array, generation=generation, in_place=elsewhere)

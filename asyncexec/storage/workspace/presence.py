@@ -43,6 +43,7 @@ def blocks_present(target: TaskOutput) -> np.ndarray:
         if numbers is not None:
             present[numbers] = True
     for axis, (block, unit) in enumerate(zip(target.block, ref.unit, strict=True)):
+        # A block of several chunks is there when all of them are.
         blocks = count_blocks(ref.shape[axis], block)
         if blocks != present.shape[axis]:
             starts = [block_at(unit, block_start(block, number)) for number in range(blocks)]

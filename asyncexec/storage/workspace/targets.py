@@ -97,7 +97,6 @@ class RunTargets:
             If a place cannot be read.
         """
         for ref in refs:
-            # Against other runs of this process, which costs nothing; other drivers are kept out in `settle`.
             claim(ref.location, self.stamp)
             self._claimed.append(ref.location)
         return for_each(self._examined, refs, stop=self.stop)
@@ -147,7 +146,6 @@ class RunTargets:
         """
         if self.published:
             return
-        # A lease that was lost means that another run may have begun to write there.
         self._check_held()
         # What one conditional write makes complete is looked at by that.
         looked_at = [target for target in self.all if not target.exchanges_document]
@@ -196,7 +194,6 @@ class RunTargets:
         """
         if self.published:
             self._take_back()
-        # Each whatever the others come to, so that as little as can be stays behind.
         errors = for_each(self._removed, self.all, stop=_go_on)
         self._sweep()
         withdraw_all(self.all, self.groups)
@@ -224,11 +221,9 @@ class RunTargets:
 
     def _examined(self, ref: StoredArray) -> Target:
         location = ref.location
-        # A run that was killed while it exchanged two arrays may have left the old one aside: it comes back first.
         recover(location)
         found = documents(location)
         stamp = stamp_of(found)
-        # Without metadata only a listing tells whether anything is there.
         names = None if found or location.local_path is not None else names_at(location)
         damaged = bool(self.stamp.plan) and is_unreadable(location, found, names)
         ours = self._is_ours(stamp)
@@ -367,7 +362,6 @@ class RunTargets:
             except StorageError as error:
                 _log.warning("%s cannot be taken back: %s", target.place, error)
         with suppress(AsyncexecError):
-            # The groups above may name arrays that are not there any more.
             back = [t for t in self.all if t.replacing is not Replacing.NOTHING]
             announce_all(back, (), listed_in(back, ()))
 
@@ -384,7 +378,6 @@ class RunTargets:
 
 
 def _release(claimed: list[Location], holds: list[tuple[Location, Hold]], stamp: Stamp) -> None:
-    # Emptied as they go: the finalizer may call this after the run has.
     while holds:
         holds.pop()[1].close()
     while claimed:
