@@ -6,6 +6,7 @@ query, which stays at the end, and ``#`` means nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -182,7 +183,8 @@ def _path(rest: str) -> str:
             f"file://{rest} has no absolute path: give a path such as 'data/x.zarr', or a URL with three slashes, such "
             f"as 'file:///data/x.zarr'"
         )
-    return f"/{unquote(path)}"
+    # As any path: '..' and empty parts would make folders of their own, or be read as the end of a scheme.
+    return os.path.normpath(f"/{unquote(path).lstrip('/')}")
 
 
 def _decoded(key: str) -> str:

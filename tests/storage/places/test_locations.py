@@ -27,6 +27,21 @@ def test_file_urls_are_local_paths():
 
 
 @pytest.mark.parametrize(
+    "url, path",
+    [
+        ("file:///data//x/../a/./b/", "/data/a/b"),
+        ("file:///data/%2E%2E/a", "/a"),
+        ("file:///data/a%3A%2F%2Fb", "/data/a:/b"),
+        ("file:///data/a%2520b", "/data/a%20b"),
+        ("FILE://localhost//data/", "/data"),
+    ],
+)
+def test_a_file_url_is_a_path_as_any_other(url, path):
+    assert locate(url).url == path
+    assert locate(url).local_path == Path(path)
+
+
+@pytest.mark.parametrize(
     "base,joined",
     [
         ("/data", "/data/x"),

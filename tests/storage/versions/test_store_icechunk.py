@@ -244,7 +244,9 @@ def test_what_is_no_session_or_none_to_write_to_is_refused(x, repo, session, tmp
         xp.to_zarr(x, zarr.storage.LoggingStore(session.store), path="x")
 
 
-async def test_a_run_that_is_resumed_goes_on_with_its_intermediates(x, repo, tmp_path):
+async def test_a_run_that_is_resumed_goes_on_with_its_intermediates(repo, tmp_path):
+    x = xp.asarray(DATA, chunks=(2, 4), spec=ax.Spec(work_dir=tmp_path))
+
     def storing(session):
         centred = x - xp.mean(x)
         return xp.store_icechunk(centred, "x", session, commit="mine", compute=False)
@@ -255,9 +257,10 @@ async def test_a_run_that_is_resumed_goes_on_with_its_intermediates(x, repo, tmp
     theirs.commit("theirs")
     async with ax.Engine("serial") as engine:
         with pytest.raises(CommitConflictError):
-            await engine.execute(storing(mine), resume=True, work_dir=tmp_path)
+            await engine.execute(storing(mine), resume=True)
+        assert len(list(tmp_path.iterdir())) == 1
         again = storing(repo.writable_session("main"))
-        result = await engine.execute(again, resume=True, work_dir=tmp_path)
+        result = await engine.execute(again, resume=True)
     assert {stage.resumed for stage in result.stages[:-1]} == {3, 1}
     assert result.stages[-1].resumed == 0
     np.testing.assert_array_equal(committed(repo, "x"), DATA - DATA.mean())
