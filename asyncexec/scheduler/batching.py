@@ -26,6 +26,9 @@ MANY_ROUNDS = 8
 FIRST_AT_ONCE = 8
 """The tasks that a slot is sent to run at once, until one has ended and said how many keep its kernel busy."""
 
+DEAR_SECONDS = 0.1
+"""The cost of a message from which on none is sent ahead while nothing is known of what is worth one."""
+
 _SMOOTHING = 0.05
 _STEP = 1.2
 _SHORTEST = 2e-6
@@ -96,6 +99,13 @@ class BatchSize:
         self._mean = 0.0
         # About the median: one task that had to wait for its core does not say what a message is worth.
         self._typical = 0.0
+
+    @property
+    def is_unmeasured(self) -> bool:
+        """True where a message is dear, and nothing is known of how many tasks are worth one."""
+        if self._call_seconds < DEAR_SECONDS or self._typical or self.most == 1:
+            return False
+        return self._history is None or not self._history.count
 
     def widen(self, width: int) -> None:
         """Let a slot run ``width`` tasks at once, as one that has ended says; no more than there may be."""

@@ -13,8 +13,8 @@ from asyncexec.policies.circuit import State
 from asyncexec.scheduler.run_ahead import RunAhead
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
 from asyncexec.scheduler.stage_order import StageOrder
-from asyncexec.scheduler.throttle import closed
-from asyncexec.scheduler.waits import LimitWait, MemoryWait, ResourceWait, ValueWait, Wait
+from asyncexec.scheduler.throttle import closed, free_limits
+from asyncexec.scheduler.waits import LimitWait, MemoryWait, ResourceWait, SlotWait, ValueWait, Wait
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -186,7 +186,7 @@ class Sender:
         """Record that an attempt has ended, or is given up; give back what its batch took, if that was its last."""
         lease = attempt.lease
         if lease.stage.throttles:
-            _free_limits(attempt, outcome, now)
+            free_limits(attempt, outcome, now)
             self.order.offer(lease.stage)
         if lease.behind is not None:
             lease = lease.behind
@@ -253,7 +253,7 @@ class Sender:
     ) -> bool:
         """Put the first stage where it waits, if it does, and return whether it does.
 
-        It may wait for its turn, for a limit, for values to be taken, or for a named resource. While the values that
+        It may wait for its turn, a limit, values to be taken, a free slot, or a named resource. While the values that
         are kept exceed their budget, a stage that only adds to them goes on with one task at a time.
         """
         if self._begun is not None and self._waits_its_turn(stage):
@@ -265,19 +265,25 @@ class Sender:
             else:
                 self.order.delay(throttle.opens_at)
             return True
-        if self._budget.values.must_wait and self._budget.batches and not stage.stage.reads:
-            self.order.park(ValueWait())
+        if (wait := self._wait_of(stage, slots, held)) is not None:
+            self.order.park(wait)
             return True
         if self.outlet is not None and self.outlet.holds_back(stage, slots):
             self.order.set_aside()
             return True
-        resources = stage.stage.resources
-        if resources and not (
-            self._budget.fits_resources(resources) and resources.keys().isdisjoint(held)
-        ):
-            self.order.park(ResourceWait.of(resources))
-            return True
         return False
+
+    def _wait_of(self, stage: StageState, slots: int, held: Collection[str]) -> Wait | None:
+        budget, resources = self._budget, stage.stage.resources
+        if budget.values.must_wait and budget.batches and not stage.stage.reads:
+            return ValueWait()
+        if budget.slots_taken >= slots and stage.batch.is_unmeasured:
+            return SlotWait(slots)
+        if resources and not (
+            budget.fits_resources(resources) and resources.keys().isdisjoint(held)
+        ):
+            return ResourceWait.of(resources)
+        return None
 
     def _waits_its_turn(self, stage: StageState) -> bool:
         """Return whether stages run one at a time and it is another's turn."""
@@ -384,14 +390,3 @@ class Sender:
             first = next(iter(record.alive.values()))
             self._event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt
-
-
-def _free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
-    """Record for the limits that an attempt has ended, or was given up where there is no outcome."""
-    unknown = attempt.started < 0
-    started = unknown and (outcome is None or outcome.started)
-    seconds = 0.0 if outcome is None else outcome.seconds
-    for throttle in attempt.lease.stage.throttles:
-        if started:
-            throttle.started(now - seconds)
-        throttle.ended(unstarted=unknown and not started)

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from asyncexec.events.outcome import Outcome
     from asyncexec.plan.limit import Limit
+    from asyncexec.scheduler.stage import AttemptRecord
 
 
 class Throttle:
@@ -63,3 +65,14 @@ class Throttle:
 def closed(throttles: Iterable[Throttle], now: float) -> Throttle | None:
     """Return the first of ``throttles`` that lets no attempt be sent now; None if all let one."""
     return next((throttle for throttle in throttles if throttle.opens_at > now), None)
+
+
+def free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
+    """Record for the limits that an attempt has ended, or was given up where there is no outcome."""
+    unknown = attempt.started < 0
+    started = unknown and (outcome is None or outcome.started)
+    seconds = 0.0 if outcome is None else outcome.seconds
+    for throttle in attempt.lease.stage.throttles:
+        if started:
+            throttle.started(now - seconds)
+        throttle.ended(unstarted=unknown and not started)

@@ -68,6 +68,16 @@ class LimitWait:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotWait:
+    """The wait of a stage for a slot that is free: it sends nothing ahead of time."""
+
+    slots: int
+
+    def is_over(self, budget: AdmissionBudget, now: float) -> bool:
+        return budget.slots_taken < self.slots
+
+
+@dataclass(frozen=True, slots=True)
 class ValueWait:
     """The wait of stages that only add to the values that are kept, while these are too many."""
 

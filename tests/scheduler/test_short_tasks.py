@@ -5,6 +5,7 @@ import random
 import pytest
 
 import asyncexec as ax
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.straggler.statistics import DurationStatistics
 from tests.scheduler.workbench import Workbench
@@ -66,3 +67,28 @@ def test_a_stage_begins_with_what_is_known_of_tasks_like_its_own():
 def test_a_stage_some_of_whose_tasks_may_be_long_begins_with_one():
     mixed = DurationStatistics([1e-6] * 90 + [3.0] * 10)
     assert BatchSize(512, MESSAGE, history=mixed).size(ready=100, slots=4) == 1
+
+
+@pytest.mark.parametrize("call_seconds, first", [(0.4, 2), (MESSAGE, 4)])
+def test_where_a_message_is_dear_none_is_sent_ahead_before_a_task_has_ended(call_seconds, first):
+    bench = Workbench(ax.Plan.map(abs, range(100)), call_seconds=call_seconds, batch=1_000)
+    jobs = bench.send()
+    assert (len(jobs), len(bench.batches)) == (first, first)
+    bench.end(jobs[0], value=0, seconds=1e-6)
+    rest = bench.send()
+    assert len(jobs) + len(rest) == 100 or call_seconds == MESSAGE
+
+
+def test_two_runs_at_once_take_few_dear_messages_each():
+    budget = AdmissionBudget()
+    benches = [
+        Workbench(ax.Plan.map(abs, range(100)), call_seconds=0.4, batch=1_000, budget=budget)
+        for _ in range(2)
+    ]
+    open_jobs = []
+    while not all(bench.run.finished for bench in benches):
+        for bench in benches:
+            open_jobs += [(bench, job) for job in bench.send()]
+        bench, job = open_jobs.pop(0)
+        bench.end(job, value=job.task, seconds=1e-6)
+    assert sum(len(bench.batches) for bench in benches) <= 6

@@ -115,7 +115,8 @@ async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: st
     try:
         with anyio.fail_after(left + 1):
             return await client
-    except (OSError, TimeoutError, ValueError) as error:
+    except Exception as error:
+        # Also MemoryError: what answers may be another server, whose words are taken for lengths.
         await _close_client(client)
         where = target.get("address") or target.get("scheduler_file")
         raise BackendError(
@@ -130,7 +131,9 @@ async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: st
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or "it gives no answer"
+    if isinstance(error, OSError | TimeoutError | ValueError):
+        return str(error) or "it gives no answer"
+    return f"what answers there does not speak as a scheduler does ({type(error).__name__}: {error})"
 
 
 async def _wait_for_file(name: str, seconds: float, *, executor: str) -> None:

@@ -316,3 +316,19 @@ async def test_a_connection_to_a_silent_scheduler_can_be_cancelled(silent_port):
             DaskBackend(cluster_address=f"tcp://127.0.0.1:{silent_port}"),
         ):
             pass
+
+
+async def test_a_server_that_is_no_scheduler_is_named_as_one():
+    async def refuse(_reader, writer):
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(BackendError, match="does not speak as a scheduler does"):
+            async with DaskBackend(cluster_address=f"tcp://127.0.0.1:{port}", connect_timeout=5):
+                pass
+    finally:
+        server.close()
