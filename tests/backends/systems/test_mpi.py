@@ -52,7 +52,7 @@ async def test_without_mpiexec_it_is_an_error_instead_of_the_end(monkeypatch):
 
 
 SCRIPT = """
-import asyncio, os, sys
+import asyncio, os, psutil, sys
 import asyncexec as ax
 from mpi4py import MPI
 from mpi4py.futures import MPIPoolExecutor
@@ -64,12 +64,24 @@ def deadly(item):
     return item
 
 
+def listening(item):
+    processes = [psutil.Process(), psutil.Process().parent()]  # This rank, and what has started it.
+    return sum(
+        connection.status == psutil.CONN_LISTEN
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+    )
+
+
 async def main():
     options = {"executor": MPIPoolExecutor(), "batch_limit": 1}
     async with ax.Engine(executor="futures", executor_options=options) as engine:
         print("slots", engine.backend.slots, flush=True)
         result = await engine.execute(ax.Plan.map(lambda x: x + 1, range(500)))
         print("sum", sum(result.value), flush=True)
+        if "ports" in sys.argv:
+            found = await engine.execute(ax.Plan.map(listening, range(4)))
+            print("ports", sorted(set(found.value + [listening(0)])), flush=True)
         if "deadly" in sys.argv:
             try:
                 await engine.execute(ax.Plan.map(deadly, range(6)), timeout=1.0, retry=False)
@@ -91,9 +103,9 @@ def world(tmp_path):
     script.write_text(SCRIPT)
     started = []
 
-    def start(*options, arguments=()):
+    def start(*options, arguments=(), program="mpiexec"):
         command = [
-            *("mpiexec", *options, "-n", "3", sys.executable, "-m", "mpi4py.futures"),
+            *(program, *options, "-n", "3", sys.executable, "-m", "mpi4py.futures"),
             *(str(script), *arguments),
         ]
         process = subprocess.Popen(
@@ -121,6 +133,13 @@ def test_ranks_that_mpiexec_has_started_are_workers(world):
     told, _ = process.communicate(timeout=SECONDS)
     assert told.splitlines() == ["slots 2", f"sum {sum(range(501))}"]
     assert process.returncode == 0
+
+
+def test_on_one_machine_no_port_need_be_opened(world, monkeypatch):
+    """As the page says."""
+    monkeypatch.setenv("UCX_TLS", "self,sysv,posix")
+    told, _ = world(program="mpiexec.gforker", arguments=["ports"]).communicate(timeout=SECONDS)
+    assert told.splitlines() == ["slots 2", f"sum {sum(range(501))}", "ports [0]"]
 
 
 def test_a_dead_rank_is_ended_by_the_timeout_and_the_others_go_on(world):
