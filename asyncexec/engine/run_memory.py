@@ -104,7 +104,7 @@ class EngineMemory:
             own = backend.memory_host(self._settings)
         if own is None and backend.capabilities.locality.on_this_host:
             # An engine is made without what serves memories.
-            from asyncexec.engine.memory_hosts import LocalHost  # noqa: PLC0415
+            from asyncexec.engine.memory_hosts import LocalHost  # noqa: PLC0415 - see above
 
             own = LocalHost(self._settings, backend.capabilities.locality)
         return own

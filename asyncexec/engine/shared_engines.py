@@ -134,7 +134,7 @@ class SharedEngines:
 
         # A loop that takes no attributes is left to the end of the process.
         with suppress(AttributeError):
-            loop.close = close  # type: ignore[method-assign]
+            loop.close = close  # type: ignore[method-assign]  # no loop says when it is closed
 
 
 class _AtOnce(ThreadPoolExecutor):

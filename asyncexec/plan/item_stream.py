@@ -96,6 +96,6 @@ def as_many_as_items() -> LateSize:
 def _never_resolved(
     stage: Stage,
     values: Mapping[str, Any],  # noqa: ARG001 - the form of every resolve
-    shapes: Mapping[str, Shape],  # noqa: ARG001
+    shapes: Mapping[str, Shape],  # noqa: ARG001 - the same
 ) -> Stage:
     raise PlanError(f"stage {stage.name!r} has as many tasks as items come, which only a run knows")

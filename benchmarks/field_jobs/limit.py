@@ -159,7 +159,7 @@ def _zstandard_decoder() -> Callable[[Any, np.ndarray], object]:
 
 
 def _zstandard_encoder() -> Callable[[np.ndarray], object]:
-    return _zstandard().ZstdCompressor(level=_LEVEL).compress  # type: ignore[no-any-return]
+    return _zstandard().ZstdCompressor(level=_LEVEL).compress  # type: ignore[no-any-return]  # an optional module, without types
 
 
 _DECODERS = (lambda: lambda data, chunk: _CODEC.decode(data, out=chunk), _zstandard_decoder)

@@ -98,7 +98,7 @@ def _answer(ran: subprocess.Popen[str], errors: _Drained, begins: str) -> str:
     if last.startswith("ModuleNotFoundError"):
         name = last.rpartition("named ")[2].strip("'")
         raise ModuleNotFoundError(last, name=name)
-    raise RuntimeError(f"{' '.join(ran.args[3:5])} failed: {errors.text}")  # type: ignore[index]
+    raise RuntimeError(f"{' '.join(ran.args[3:5])} failed: {errors.text}")  # type: ignore[index]  # started with a list
 
 
 def cpu_seconds(pid: int) -> float:

@@ -151,7 +151,7 @@ async def test_a_blocking_call_is_abandoned_when_cancelled_and_undone_when_it_re
     way: Callable[[Blocking], object],
 ) -> None:
     blocking = Blocking()
-    opening = asyncio.ensure_future(way(blocking))  # type: ignore[arg-type]
+    opening = asyncio.ensure_future(way(blocking))  # type: ignore[arg-type] # a coroutine
     while not blocking.began.is_set():
         await asyncio.sleep(0.001)
     opening.cancel()

@@ -19,13 +19,6 @@ CHUNKS = (10, 100)
 CHUNK_BYTES = 8_000
 
 
-@pytest.fixture
-def folder(tmp_path):
-    made = tmp_path / "memory"
-    made.mkdir()
-    return made
-
-
 def job(folder, kernel, *, first=kernels.adding, **spec):
     """Two stages, of which the second reads the chunks of the first."""
     spec = ax.Spec(

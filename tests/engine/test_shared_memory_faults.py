@@ -12,14 +12,13 @@ from tests.engine import shared_kernels as kernels
 from tests.engine.test_shared_intermediates import (
     DATA,
     engine,
-    folder,  # noqa: F401 - a fixture
     is_empty,
     job,
     until,
 )
 
 
-async def test_an_engine_that_is_left_while_a_chunk_is_written_leaves_nothing(folder):  # noqa: F811
+async def test_an_engine_that_is_left_while_a_chunk_is_written_leaves_nothing(folder):
     async with engine() as running:
         plan = job(folder, kernels.adding)
         ends = asyncio.ensure_future(running.execute(plan, initializer=kernels.stop_while_writing))
@@ -30,7 +29,7 @@ async def test_an_engine_that_is_left_while_a_chunk_is_written_leaves_nothing(fo
 
 
 @pytest.mark.parametrize("stage", ["first", "kernel"])
-async def test_a_memory_directory_that_is_removed_costs_only_what_was_in_it(folder, stage):  # noqa: F811
+async def test_a_memory_directory_that_is_removed_costs_only_what_was_in_it(folder, stage):
     stages = {"first": kernels.adding, "kernel": kernels.adding, stage: kernels.removing_memory}
     async with engine() as running:
         plan = job(folder, stages["kernel"], first=stages["first"])
@@ -42,7 +41,7 @@ async def test_a_memory_directory_that_is_removed_costs_only_what_was_in_it(fold
     assert is_empty(folder)
 
 
-async def test_a_memory_directory_that_is_gone_when_the_run_begins_is_told_of(folder, caplog):  # noqa: F811
+async def test_a_memory_directory_that_is_gone_when_the_run_begins_is_told_of(folder, caplog):
     plan = job(folder, kernels.adding)
     folder.rmdir()
     async with engine() as running:
@@ -52,7 +51,7 @@ async def test_a_memory_directory_that_is_gone_when_the_run_begins_is_told_of(fo
     assert not folder.exists()
 
 
-async def test_two_engines_share_a_memory_file_system_that_is_too_small_for_both(folder):  # noqa: F811
+async def test_two_engines_share_a_memory_file_system_that_is_too_small_for_both(folder):
     async with engine() as one, engine() as other:
         runs = [
             running.execute(
@@ -66,7 +65,7 @@ async def test_two_engines_share_a_memory_file_system_that_is_too_small_for_both
 
 
 @pytest.mark.parametrize("resume", [False, True])
-async def test_a_large_array_of_the_driver_is_handed_over_in_memory(folder, resume):  # noqa: F811
+async def test_a_large_array_of_the_driver_is_handed_over_in_memory(folder, resume):
     data = np.arange(160_000.0).reshape(400, 400)  # More than is sent with a program.
     work = folder.parent / "work"
     spec = ax.Spec(work_dir=work, memory_dir=folder, allowed_mem="110MB")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ async def test_they_are_gone_when_the_engine_has_closed():
 
 
 async def test_an_engine_that_runs_one_plan_loads_them_before_it_closes():
-    run = lambda: ax.sync.execute(keeping("same"), executor="processes")  # noqa: E731
+    run = partial(ax.sync.execute, keeping("same"), executor="processes")
     result = await asyncio.to_thread(run)
     assert result.values["same"][2][0] == 2.0
 

@@ -86,7 +86,7 @@ def test_every_error_is_pickled_and_copied_with_message_attributes_notes_and_cau
 ) -> None:
     error = kind("what")
     error.add_note("a note")
-    error.extra = ("more", 1)  # type: ignore[attr-defined]
+    error.extra = ("more", 1)  # type: ignore[attr-defined] # as users do
     error.__cause__ = OSError(2, "no such file", "a.txt")
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(again) is kind

@@ -13,11 +13,11 @@ import zarr
 
 cubed = pytest.importorskip("cubed")
 
-import cubed.array_api as xp  # noqa: E402 - Cubed must be there
+import cubed.array_api as xp
 
-import asyncexec as ax  # noqa: E402
-from asyncexec.backends.threads import ThreadsBackend  # noqa: E402
-from asyncexec.errors import (  # noqa: E402
+import asyncexec as ax
+from asyncexec.backends.threads import ThreadsBackend
+from asyncexec.errors import (
     EngineClosedError,
     OptionError,
     TaskFailedError,
@@ -25,8 +25,8 @@ from asyncexec.errors import (  # noqa: E402
     UnknownExecutorError,
     WriteConflictError,
 )
-from asyncexec.events.records import AttemptStarted, BackupStarted, StageCompleted  # noqa: E402
-from asyncexec.integrations.cubed import (  # noqa: E402
+from asyncexec.events.records import AttemptStarted, BackupStarted, StageCompleted
+from asyncexec.integrations.cubed import (
     AsyncexecExecutor,
     compute,
     plan_of,

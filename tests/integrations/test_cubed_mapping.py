@@ -7,18 +7,18 @@ import pytest
 
 cubed = pytest.importorskip("cubed")
 
-import cubed.array_api as xp  # noqa: E402 - Cubed must be there first
-from cubed.primitive.blockwise import BlockwiseSpec, ChunkKeys  # noqa: E402
-from cubed.random import random  # noqa: E402
+import cubed.array_api as xp
+from cubed.primitive.blockwise import BlockwiseSpec, ChunkKeys
+from cubed.random import random
 
-from asyncexec.integrations.cubed import mapping  # noqa: E402
-from asyncexec.integrations.cubed.axis_tables import covers_all, tables_of  # noqa: E402
-from asyncexec.integrations.cubed.block_relations import edges, overlaps  # noqa: E402
-from asyncexec.integrations.cubed.grid import Grid, grid_of  # noqa: E402
-from asyncexec.integrations.cubed.key_functions import is_separable, keys_read  # noqa: E402
-from asyncexec.integrations.cubed.translation import plan_of  # noqa: E402
-from asyncexec.plan.box import point  # noqa: E402
-from asyncexec.plan.relations import Opaque  # noqa: E402
+from asyncexec.integrations.cubed import mapping
+from asyncexec.integrations.cubed.axis_tables import covers_all, tables_of
+from asyncexec.integrations.cubed.block_relations import edges, overlaps
+from asyncexec.integrations.cubed.grid import Grid, grid_of
+from asyncexec.integrations.cubed.key_functions import is_separable, keys_read
+from asyncexec.integrations.cubed.translation import plan_of
+from asyncexec.plan.box import point
+from asyncexec.plan.relations import Opaque
 
 
 @pytest.fixture

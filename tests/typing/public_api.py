@@ -54,7 +54,7 @@ async def running_a_function() -> None:
         assert_type(execution.progress, Progress)
         assert_type(await execution, Result)
         assert_type(engine.stream(plan), AsyncIterator[AnyEvent])
-        engine.start(plan, retrys=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        engine.start(plan, retrys=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] # refused
 
 
 @stage
@@ -78,7 +78,7 @@ async def running_a_workflow() -> None:
     assert_type(flow.to_plan(country="NL"), Plan)
     async with ax.Engine() as engine:
         assert_type(await engine.execute(flow(country="NL")), Result)
-    stage(depend_on=["a"])(score)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    stage(depend_on=["a"])(score)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue] # refused
 
 
 async def running_an_array() -> None:
@@ -101,9 +101,9 @@ def choosing_a_backend() -> None:
     assert_type(HttpBackend(url="https://example.org", memory="2GB", timeout=3), HttpBackend)
     assert_type(DaskBackend(adaptive=(1, 4), cpus=2.5, env_vars={"A": "1"}), DaskBackend)
     # A name or a type that is wrong is seen in an editor.
-    ThreadsBackend(max_worker=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-    ThreadsBackend(max_workers="2")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    HttpBackend(memory="2GB")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    ThreadsBackend(max_worker=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] # refused
+    ThreadsBackend(max_workers="2")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # refused
+    HttpBackend(memory="2GB")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] # refused
     observer: Observer = Watcher()
     ax.Engine(observers=[observer])
 

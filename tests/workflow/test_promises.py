@@ -62,7 +62,7 @@ async def test_cancelling_a_run_stops_what_its_tasks_do(tmp_path: Path):
 
 def test_a_misspelt_option_is_refused():
     with pytest.raises(OptionError, match=r"'depend_on'.*did you mean 'depends_on'"):
-        stage(depend_on=["a"])(lambda a: a)  # type: ignore[call-overload]
+        stage(depend_on=["a"])(lambda a: a)  # type: ignore[call-overload] # the mistake under test
 
 
 def numbers(n: int) -> list[int]:

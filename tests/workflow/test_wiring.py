@@ -266,4 +266,4 @@ def test_a_workflow_has_a_name_and_stages():
     with raises(OptionError, "name='...'"):
         Workflow("w", [lambda: 1])
     with raises(OptionError, "cannot be called"):
-        Workflow("w", [3])  # type: ignore[list-item]
+        Workflow("w", [3])  # type: ignore[list-item] # the mistake under test

@@ -169,7 +169,7 @@ class InputReader:
 
     def _new_unpickler(self) -> pickle.Unpickler:
         # The driver pickled these.
-        return pickle.Unpickler(self._stream, buffers=self._out_of_band)  # noqa: S301
+        return pickle.Unpickler(self._stream, buffers=self._out_of_band)  # noqa: S301 - see above
 
     def _go_on_behind(self, position: int) -> None:
         self._stream.seek(self._ends[position])

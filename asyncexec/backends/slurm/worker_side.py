@@ -46,7 +46,7 @@ class JobMain:
         meter = MemoryMeter()
         for frame in self._frames(channel):
             # The frame is from the driver, in a folder that only this user can write to.
-            _run_batch(pickle.loads(frame), channel, meter)  # noqa: S301
+            _run_batch(pickle.loads(frame), channel, meter)  # noqa: S301 - see above
 
     def _frames(self, channel: JobChannel) -> Iterator[bytes]:
         """Yield the driver's batches, until it sends the end or nothing for a while."""

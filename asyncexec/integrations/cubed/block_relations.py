@@ -131,5 +131,5 @@ def _through(chunks: Span, blocks: Sequence[Span]) -> Span:
         if not chunks:
             return range(0)
         # Chunks and blocks both go in order, so neighbours are in neighbours.
-        return range(blocks[chunks.start].start, blocks[chunks[-1]].stop)  # type: ignore[union-attr]
+        return range(blocks[chunks.start].start, blocks[chunks[-1]].stop)  # type: ignore[union-attr]  # neighbours are ranges
     return union(blocks[i] for i in chunks)

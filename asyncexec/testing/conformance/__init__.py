@@ -35,20 +35,20 @@ _PARTS = (
 )
 pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
 
-from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
-from asyncexec.testing.conformance.coroutines import CoroutineRules  # noqa: E402
-from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
-from asyncexec.testing.conformance.keeping import KeepingRules  # noqa: E402
-from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
-from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
-from asyncexec.testing.conformance.overlapping import OverlapRules  # noqa: E402
-from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
-from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
-from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
-from asyncexec.testing.conformance.saying import SayingRules  # noqa: E402
-from asyncexec.testing.conformance.sharing import SharingRules  # noqa: E402
-from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
-from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
+from asyncexec.testing.conformance.cancelling import CancelRules
+from asyncexec.testing.conformance.coroutines import CoroutineRules
+from asyncexec.testing.conformance.demands import DemandRules
+from asyncexec.testing.conformance.keeping import KeepingRules
+from asyncexec.testing.conformance.leaving import EndRules
+from asyncexec.testing.conformance.outcomes import OutcomeRules
+from asyncexec.testing.conformance.overlapping import OverlapRules
+from asyncexec.testing.conformance.placement import PlacementRules
+from asyncexec.testing.conformance.runs import RunRules
+from asyncexec.testing.conformance.sameness import SamenessRules
+from asyncexec.testing.conformance.saying import SayingRules
+from asyncexec.testing.conformance.sharing import SharingRules
+from asyncexec.testing.conformance.starts import StartRules
+from asyncexec.testing.conformance.travel import TravelRules
 
 __all__ = ["BackendConformance"]
 

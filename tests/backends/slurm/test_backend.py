@@ -30,7 +30,7 @@ from asyncexec.worker.remote_batch import RemoteBatch
 
 submitit = pytest.importorskip("submitit")
 
-from asyncexec.backends.slurm import SlurmBackend  # noqa: E402 - it needs submitit
+from asyncexec.backends.slurm import SlurmBackend
 
 
 @pytest.fixture

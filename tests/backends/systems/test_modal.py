@@ -16,7 +16,7 @@ from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
 
 modal = pytest.importorskip("modal")
-from tests.backends.modal.server.running import (  # noqa: E402 - it imports modal
+from tests.backends.modal.server.running import (
     TOKEN_ID,
     TOKEN_SECRET,
     running,

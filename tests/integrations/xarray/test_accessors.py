@@ -11,9 +11,9 @@ import pytest
 
 xr = pytest.importorskip("xarray")
 
-from asyncexec.errors import OptionError, RunningLoopError  # noqa: E402 - xarray must be there
-from asyncexec.integrations.xarray.accessors import Reduced  # noqa: E402
-from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy  # noqa: E402
+from asyncexec.errors import OptionError, RunningLoopError
+from asyncexec.integrations.xarray.accessors import Reduced
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy
 
 
 async def test_a_dataset_is_awaited():

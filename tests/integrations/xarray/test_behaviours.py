@@ -8,7 +8,7 @@ import pytest
 
 xr = pytest.importorskip("xarray")
 
-from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy  # noqa: E402 - xarray must be there
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "use-with-xarray.md"
 ROW = re.compile(

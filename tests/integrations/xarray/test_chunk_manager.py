@@ -11,10 +11,10 @@ from asyncexec.errors import OptionError, UnknownOptionError
 
 xr = pytest.importorskip("xarray")
 
-from xarray.namedarray.parallelcompat import ChunkManagerEntrypoint, guess_chunkmanager  # noqa: E402 - xarray must be there
+from xarray.namedarray.parallelcompat import ChunkManagerEntrypoint, guess_chunkmanager
 
-from asyncexec.integrations.xarray import AsyncexecManager, DuckArray, data_array, set_options  # noqa: E402 - xarray must be there
-from tests.integrations.xarray.datasets import chunked, in_memory  # noqa: E402 - xarray must be there
+from asyncexec.integrations.xarray import AsyncexecManager, DuckArray, data_array, set_options
+from tests.integrations.xarray.datasets import chunked, in_memory
 
 MANAGER = AsyncexecManager()
 VALUES = np.arange(24.0).reshape(4, 6)

@@ -10,8 +10,8 @@ import asyncexec.array as xp
 
 xr = pytest.importorskip("xarray")
 
-from asyncexec.integrations.xarray import DuckArray  # noqa: E402 - xarray must be there
-from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory  # noqa: E402 - xarray must be there
+from asyncexec.integrations.xarray import DuckArray
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory
 
 VALUES = np.arange(24.0).reshape(4, 6) - 7
 

@@ -5,8 +5,8 @@ import pytest
 
 xr = pytest.importorskip("xarray")
 
-from asyncexec.array.grouped_nodes import Labelled  # noqa: E402 - xarray must be there
-from tests.integrations.xarray.datasets import chunked, in_memory  # noqa: E402
+from asyncexec.array.grouped_nodes import Labelled
+from tests.integrations.xarray.datasets import chunked, in_memory
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import zarr
 
 xr = pytest.importorskip("xarray")
 
-import asyncexec as ax  # noqa: E402 - xarray must be there
-from asyncexec.errors import UnfinishedArrayError  # noqa: E402
-from asyncexec.integrations.xarray import DuckArray, set_options  # noqa: E402
-from asyncexec.integrations.xarray.lazy_sources import ReadSlices  # noqa: E402
-from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory  # noqa: E402
+import asyncexec as ax
+from asyncexec.errors import UnfinishedArrayError
+from asyncexec.integrations.xarray import DuckArray, set_options
+from asyncexec.integrations.xarray.lazy_sources import ReadSlices
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ from hypothesis import given, settings, strategies as st
 
 xr = pytest.importorskip("xarray")
 
-import asyncexec as ax  # noqa: E402 - xarray must be there
-import asyncexec.array as xp  # noqa: E402
-from asyncexec.errors import OptionError  # noqa: E402
-from asyncexec.integrations.xarray import AsyncexecManager, set_options  # noqa: E402
-from asyncexec.integrations.xarray.aligned_pieces import pieces_of  # noqa: E402
-from asyncexec.integrations.xarray.block_writes import is_shared  # noqa: E402
-from asyncexec.integrations.xarray.writing import writing_of  # noqa: E402
-from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory  # noqa: E402
+import asyncexec as ax
+import asyncexec.array as xp
+from asyncexec.errors import OptionError
+from asyncexec.integrations.xarray import AsyncexecManager, set_options
+from asyncexec.integrations.xarray.aligned_pieces import pieces_of
+from asyncexec.integrations.xarray.block_writes import is_shared
+from asyncexec.integrations.xarray.writing import writing_of
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory
 
 PROCESSES = ax.Spec(executor="processes", executor_options={"max_workers": 1})
 

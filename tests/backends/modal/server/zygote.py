@@ -64,8 +64,8 @@ def _tell(line: socket.socket, said: dict) -> None:
 
 
 def _import_what_containers_need() -> None:
-    import modal._container_entrypoint  # noqa: F401
-    import numpy as np  # noqa: F401
+    import modal._container_entrypoint  # noqa: F401 - loaded before the fork
+    import numpy as np  # noqa: F401 - the same
 
 
 def _reap(living: dict[int, str], line: socket.socket) -> None:
