@@ -12,6 +12,8 @@ endif
 # A process for each core, and the tests of a file in one of them; ARGS comes after it: ARGS="-n 0 --pdb".
 SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
+# Programs that tests start import the package, and would compile it each time; so would each process of pytest the tests.
+unexport PYTHONDONTWRITEBYTECODE
 DEMO    ?=
 
 .PHONY: help demo test test-slow test-all test-faults test-matrix test-backends lint format types build bench clean

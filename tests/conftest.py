@@ -30,6 +30,8 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_e
 hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Every test in it is marked `backend`.
+SYSTEMS = Path(__file__).parent / "backends" / "systems"
 SEEDS = pytest.StashKey[dict[str, int]]()
 
 # One for the life of the process, made by libraries on first use: not a test's to end.
@@ -51,10 +53,22 @@ GRACE_SECONDS = 3.0
 BACKUPS = {"after_seconds": 60.0}
 
 
-def pytest_collection_finish() -> None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the tests of real systems, nor so the systems, where all of them would be deselected."""
+    deselected = "and not backend" in f"and {config.option.markexpr}"
+    return True if deselected and collection_path == SYSTEMS else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
     """Have collections of garbage pass over what the tests import: there is much of it, and it stays."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
@@ -111,6 +125,8 @@ def living_threads() -> list[threading.Thread]:
 
 def living_processes() -> list[psutil.Process]:
     # Zombies count: whoever starts a process also reaps it.
+    if not has_children():
+        return []
     found = []
     for pid in pids_below(os.getpid()):
         with suppress(psutil.NoSuchProcess):
@@ -118,13 +134,23 @@ def living_processes() -> list[psutil.Process]:
     return [p for p in found if not any(name in command_of(p) for name in LIBRARY_PROCESSES)]
 
 
+def has_children() -> bool:
+    """Ask the kernel in one call, as most tests start no process and looking through /proc takes a millisecond."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def pids_below(pid: int) -> Iterator[int]:
     """Yield the children of a process and theirs, without a look at all processes of the machine."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # The thread has ended, or the process.
-            for child in map(int, children.read_text().split()):
-                yield child
-                yield from pids_below(child)
+    with suppress(OSError):  # The process has ended, or a thread.
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                for child in map(int, (thread / "children").read_text().split()):
+                    yield child
+                    yield from pids_below(child)
 
 
 def command_of(process: psutil.Process) -> str:
