@@ -374,7 +374,7 @@ class AttemptMonitor[A: WatchedAttempt]:
     ) -> StageView:
         copies, like = self.copies.figures(now)
         own = self.statistics.count if self._is_small else 0
-        running = len(self.attempts) * now - self.started_at
+        running = len(self.attempts) * now - self.started_at - copies.running_seconds
         return StageView(
             tasks=self._figures.tasks,
             completed=self._figures.completed,
@@ -388,7 +388,8 @@ class AttemptMonitor[A: WatchedAttempt]:
             copies=copies,
             like=like,
             like_tasks=max(0, self.history.count - own),
-            work_seconds=self.statistics.total_seconds + max(0.0, running - copies.running_seconds),
+            work_seconds=self.statistics.total_seconds + max(0.0, running),
+            running_seconds=max(0.0, running),
             idle_slots=idle_slots,
             restart_model=self._model(),
             elapsed_seconds=elapsed_seconds,

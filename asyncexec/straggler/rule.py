@@ -60,7 +60,9 @@ class StageView:
     like_tasks : int
         The tasks of such stages that are complete.
     work_seconds : float
-        The worker time of the stage's attempts so far, but for backups.
+        The worker time of the stage's attempts so far, but for backups,
+    running_seconds : float
+        and the part of those that run now.
     idle_slots : int
         The slots that nothing takes, in this run or another; negative where attempts wait for slots.
     restart_model : RestartModel
@@ -84,6 +86,7 @@ class StageView:
     like: CopyFigures = NO_COPIES
     like_tasks: int = 0
     work_seconds: float = 0.0
+    running_seconds: float = 0.0
     idle_slots: int = 0
     restart_model: RestartModel = field(default_factory=RestartModel)
     elapsed_seconds: float = 0.0

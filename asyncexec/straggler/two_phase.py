@@ -30,7 +30,7 @@ What may be spent?
 
 Where attempts that lost cannot be stopped, every backup is paid for to its end: all of them together may cost no more
 than a share of the work, and none starts while other tasks wait for slots, unless some have won. The first are of the
-youngest tasks beyond the bulk, which cost least and show as much; the others of the last, or of what stands apart.
+youngest tasks beyond the bulk, which cost least and show as much; the others wait until all that are left can have one.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.straggler.decision import BackupDecision, Ground
 from asyncexec.straggler.rule import EVIDENCE, check_floor
-from asyncexec.straggler.slow_ages import apart, bulk, early, surprising
+from asyncexec.straggler.slow_ages import bulk, early, surprising
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
 
-# While tasks are queued, backups take no more of the slots than this.
-_BUSY_SHARE = 0.25
-# Where worker time is billed, the end phase waits longer.
-_METERED_FACTOR = 1.5
+_BUSY_SHARE = 0.25  # While tasks are queued, backups take no more of the slots.
+_METERED_FACTOR = 1.5  # Where worker time is billed, the end phase waits longer.
 # The attempts of a task at once in the end phase, once backups have won. Where durations spread widely, its backups are
 # often slow as well; elsewhere so many are never needed.
 _MOST_COPIES = 4
@@ -342,6 +340,7 @@ def _paid_proven(
     earned = int(_PAID_TRIAL_SHARE * work / stake + _PAID_PER_WIN * view.copies.won) - running
     if running:  # Tasks that are as old as those that have one now.
         stake = max(stake, view.copies.running_seconds / running)
+    work += _RESIDUAL * trust.rate * view.running_seconds
     mean = _PAID_MEANS * view.statistics.mean_seconds
     stake = trust.rate * mean + (1.0 - trust.rate) * stake
     # Those that win are known first.
@@ -350,8 +349,7 @@ def _paid_proven(
     if not view.draining or view.idle_slots <= 0:
         age = surprising(view.statistics)
     elif left > affordable:
-        # Which of them need one most is not known yet, unless they stand apart.
-        age = max(age, apart(view.statistics))
+        affordable = 0  # A stage is as slow as its last task.
     return BackupDecision(
         ground=Ground.PAID_IN_FULL,
         age_seconds=age,
