@@ -24,6 +24,7 @@ async def aopened(array: StoredArray, requests: int, in_thread: InThread) -> Chu
     if key in _OPENED:
         return opened(array)
     chunks: Chunks = await in_thread(_opened_once, array, requests)
+    # As many as are kept opened: one that was closed meanwhile is opened on the loop, which is rare.
     if len(_OPENED) >= OPENED_LIMIT:
         _OPENED.clear()
     _OPENED.add(key)
@@ -34,6 +35,7 @@ def _opened_once(array: StoredArray, requests: int) -> Chunks:
     from asyncexec.storage.places.request_budget import shared_budget  # noqa: PLC0415 - brings asyncio, as above
 
     shared_budget().widen(requests)
+    # One at a time: many tasks come to a new array at once, and it would be opened for each of them.
     with _OPENING:
         return opened(array)
 
@@ -44,6 +46,7 @@ async def all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         return [await calls[0]]
     import asyncio  # noqa: PLC0415 - workers that await nothing need none
 
+    # All have ended then: what one still writes must not go on behind the error of another.
     found = await asyncio.gather(*calls, return_exceptions=True)
     for each in found:
         if isinstance(each, BaseException):

@@ -53,6 +53,7 @@ def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding |
     ):
         return None
     endian = codecs[0].get("configuration", {}).get("endian", "little")
+    # Versions of Zarr give it as text or as a member of an enumeration.
     stored = dtype.newbyteorder(">" if str(getattr(endian, "value", endian)) == "big" else "<").str
     compressor = (
         json.dumps(compressors[0], sort_keys=True, default=lambda o: getattr(o, "value", str(o)))

@@ -54,6 +54,7 @@ def _resized_grid(document: Mapping[str, Any], shape: Shape, more: Mapping[int, 
     edges = list(_edges(document))
     for axis, n in enumerate(shape):
         own = edges[axis]
+        # Chunks that are listed beyond the end stay there: the array may have been longer.
         if isinstance(own, int) or sum(own) >= n:
             continue
         added = more.get(axis, ())

@@ -80,6 +80,7 @@ class ShardRequests:
                 return None
             except PartRefusedError as error:
                 raise LeftToZarrError from error
+            # Of another version than its index: both are asked for again.
             except ObjectChangedError:
                 continue
         raise LeftToZarrError
@@ -105,11 +106,13 @@ class ShardRequests:
     async def _by_parts(
         self, requests: PartRequests, key: str, pieces: Sequence[InnerPiece]
     ) -> FetchedShard:
+        # First, as only the index says where the chunks are: two round trips, where a small shard takes one.
         index = await requests.part(key, self._index)
         places = self._places(index.data, pieces)
         wanted = [place for place in places if place is not None]
         if not wanted:
             return FetchedShard(places, [])
+        # Between large chunks more may be read in vain than between small ones: what a request costs stays the same.
         mean = sum(length for _, length in wanted) // len(wanted)
         there = ranges(wanted, gap=max(GAP_BYTES, min(mean, MOST_GAP_BYTES)), most=RANGE_BYTES)
         found = await requests.parts(key, [slice(*each) for each in there], index.version)

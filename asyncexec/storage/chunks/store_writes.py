@@ -74,6 +74,7 @@ class StoreWrites:
             await self._held.check(self._document)
             await self._store.set(key, value)
             return
+        # The usual case, and one request: nothing was there.
         if await created(self._store, key, value):
             return
         if not owns(await stamp_by(self._document, self._generation), self._generation):

@@ -29,6 +29,7 @@ class Ahead[R]:
 
     def answer(self, location: Location) -> R:
         """Return the answer of a place, which is asked now if it was not asked ahead."""
+        # Taken out: asked a second time, the place may have changed since.
         future = self._asked.pop(location, None)
         return self._ask(location) if future is None else future.result()
 
@@ -36,6 +37,7 @@ class Ahead[R]:
     def asked(self, locations: Iterable[Location], *, least: int) -> Generator[None]:
         """Ask these places at the same time, if there are ``least``; what nobody has taken by the end is forgotten."""
         remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
+        # Of what is in this process's memory or on its disk, threads would cost more than the answers.
         remote = [place for place in remote if not place.process_bound]
         if len(remote) < least:
             yield

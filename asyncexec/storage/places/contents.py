@@ -33,6 +33,7 @@ def contents(location: Location) -> str:
     try:
         found = objects_at(location, read_only=True).versions() if path is None else _files(path)
         hashed = blake2b(digest_size=16)
+        # Sorted, as listings come in any order.
         lines = sorted(found)
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be listed") from None

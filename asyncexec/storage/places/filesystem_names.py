@@ -17,6 +17,7 @@ def filesystem_name(filesystem: Any, path: str) -> str | None:
     """Return the name of the place at ``path`` in a file system of fsspec; None where that is not known."""
     protocols = _protocols(filesystem)
     inner = getattr(filesystem, "sync_fs", None) or getattr(filesystem, "fs", None)
+    # What a cache shows is at the place behind it.
     if inner is not None and (protocols & _CACHES or hasattr(filesystem, "sync_fs")):
         return filesystem_name(inner, path)
     if inner is not None and "dir" in protocols:

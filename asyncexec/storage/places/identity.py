@@ -24,6 +24,7 @@ def identity(location: Location) -> str:
         return inside(held_name(location.store), location.url)
     path = location.local_path
     if path is not None:
+        # Of links what they lead to, as one directory may have several names.
         return os.path.realpath(path)
     return url_name(location.url, location.options)
 
@@ -84,6 +85,7 @@ def _numbers(path: str) -> list[Hashable]:
     way = [path]
     while (above := os.path.dirname(way[-1])) != way[-1]:  # noqa: PTH120 - as text
         way.append(above)
+    # By the system's numbers, which bind mounts and file systems without case do not change.
     numbers = [_number(directory) for directory in way]
     there = next((n for n, number in enumerate(numbers) if number is not None), len(way) - 1)
     names = [os.path.basename(directory) for directory in way[:there]]  # noqa: PTH119 - as text

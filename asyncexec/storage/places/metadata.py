@@ -69,6 +69,7 @@ def array_document(found: Mapping[str, bytes]) -> str:
         except ValueError:
             continue
         if isinstance(document, dict):
+            # Sorted and without what users change: plans that read the array keep their fingerprint.
             kept = {k: v for k, v in document.items() if k not in (*_OF_OTHERS, FIELD)}
             # Interned, so that many references of one array are pickled with one text.
             return sys.intern(json.dumps(kept, sort_keys=True, separators=(",", ":")))

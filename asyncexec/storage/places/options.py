@@ -94,6 +94,7 @@ def _frozen(value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
+        # What cannot be hashed is the same only as the same object.
         return id(value)
     return value
 

@@ -36,6 +36,7 @@ def probed(
     StorageError
         If a place cannot be read or written.
     """
+    # By identity, as places that are equal are what is looked for.
     found = {id(place): _Named.of(place) for place in others}
     known: dict[str, dict[str, bytes]] = {}
     # Of those that names decide about, none is asked for.
@@ -90,6 +91,7 @@ def _is_one(mine: _Named, other: _Named, known: dict[str, dict[str, bytes]]) -> 
     for named in (mine, other):
         if named.name not in known:
             known[named.name] = documents(named.place)
+    # Nothing is written as long as what is there says that they differ.
     if not known[mine.name] or known[other.name] != known[mine.name]:
         return False
     name, data = f".asyncexec-probe-{uuid.uuid4().hex}", b"asyncexec"

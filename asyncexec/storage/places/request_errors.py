@@ -51,6 +51,7 @@ _OF_ENDPOINT = frozenset(
 def failed_request(error: Exception, location: Location, begin: str, what: str) -> StorageError:
     """Return what ``error`` becomes: ``begin`` and what happened, in one line, without secrets."""
     failure = failure_of(error)
+    # Of files the system's own words say it best.
     if failure is None or location.local_path is not None:
         first = location.hide_in(str(error)).strip().partition("\n")[0]
         kind = StorageError if failure is None else _LOCAL.get(failure.reason, StorageError)

@@ -30,6 +30,7 @@ def is_unreadable(
         return set(found) == {_NAME} and not isinstance(_parsed(found[_NAME]), dict)
     path = location.local_path
     if path is not None:
+        # Chunks without metadata: the file was lost, and not the array.
         return (path / "c").is_dir()
     if names is not None:
         return any(name.startswith("c") for name in names)

@@ -33,6 +33,7 @@ def check_shared(locations: Iterable[Location]) -> None:
     tried: list[Any] = []
     for location in locations:
         travelled = check_travels(location)
+        # Once for each store, as each time costs several requests.
         if location.store is None or any(location.store is store for store in tried):
             continue
         tried.append(location.store)

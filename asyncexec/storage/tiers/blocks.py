@@ -43,6 +43,7 @@ def read_blocks(
             chunk, inner, outer = zip(*combination, strict=True)
             try:
                 assign(found, outer, get(chunk), inner)
+            # Gathered, so that all that is lost can be made again at once.
             except CorruptChunkError as error:
                 damaged.append(error)
         if damaged:

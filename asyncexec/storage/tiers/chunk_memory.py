@@ -53,9 +53,11 @@ class ChunkMemory:
         budget = self.budget_bytes
         run_needs = max(task_bytes, min(slots * task_bytes, budget // 2), budget // 4)
         with self._lock:
+            # At least a quarter of the budget, so that small tasks still run many at once beside full memory.
             self._needs[run] = run_needs
             self._follow_needs()
             run.limit_bytes = self.limit_bytes
+            # Spilled outside of the lock, as writing to disks takes long.
             others = list(self._needs)[:-1]
         for other in reversed(others):
             if (excess := self.used_bytes - self.limit_bytes) > 0:

@@ -64,6 +64,7 @@ def trim(blobs: Blobs, *, most_bytes: int | None, most_seconds: float | None) ->
         return 0
     check_can_be_trimmed(blobs.location)
     found = [entry for entry in blobs.entries() if _is_key(entry.key)]
+    # The latest first, so that what goes is a tail of the list.
     entries = sorted(found, key=lambda entry: entry.used_at, reverse=True)
     oldest = -1.0 if most_seconds is None else time.time() - most_seconds
     kept = total = 0

@@ -65,6 +65,7 @@ def records(segment: memoryview) -> Iterator[Record]:
             yield found
             at = found.stop
         else:
+            # By one byte only: the length of a damaged record is not to be believed.
             at = _next_mark(segment, at + 1)
 
 
@@ -84,6 +85,7 @@ def _next_mark(segment: memoryview, at: int) -> int:
         found = window.find(_MARK)
         if found >= 0:
             return at + found
+        # Windows overlap, as a mark may lie across two of them.
         at += max(len(window) - len(_MARK) + 1, 1)
     return len(segment)
 

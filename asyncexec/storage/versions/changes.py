@@ -29,6 +29,7 @@ class Changes:
     @classmethod
     def of(cls, session: Any) -> Changes:
         """Return those of ``session``."""
+        # Asked first, as the status of a session is a list of all its chunks.
         if not session.has_uncommitted_changes:
             return cls()
         found = session.status()

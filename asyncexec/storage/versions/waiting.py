@@ -49,6 +49,7 @@ def while_answered[T](
     future = begun(call)
     while True:
         try:
+            # Half of the time, as the probe takes the other half.
             return future.result(seconds / 2)
         except TimeoutError:
             if future.done():

@@ -39,6 +39,7 @@ def hold_target(location: Location, run: str) -> Hold:
     try:
         if path is None:
             objects = objects_at(location)
+            # It goes when the run ends: what stays at the place is the array alone.
             return Lease(objects, name=TARGET_LEASE, run=run, stays=False)
         held = hold_folder(path)
     except LeaseTakenError as error:

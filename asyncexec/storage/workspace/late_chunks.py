@@ -68,6 +68,7 @@ def late_chunks_at(location: Location) -> list[str]:
     found = documents(location)
     if not found:
         return orphans_at(location) or []
+    # Without generations nothing says that a chunk is late, and it is left alone.
     document, written_by = document_of(found), generations_at(location)
     if document is None or written_by is None or not is_array(found):
         return []

@@ -70,6 +70,7 @@ class PackedTarget:
             for group in self.around.missing:
                 make_group(group, self.around.zarr_format)
             packed = objects_at(self.location)
+            # The metadata last: until they are there, the file holds no array.
             for name in made.names():
                 if name not in _METADATA and not name.startswith(PARTIAL):
                     packed.put(name, made.get(name) or b"")

@@ -56,6 +56,7 @@ def check_own(target: Target) -> None:
     )
     if stamp_of(written) not in (target.stamp, target.complete):
         raise replaced(target.place)
+    # What was to be replaced must be as it was: another run may have stored there since.
     if replaces and now != target.found:
         raise replaced(target.place)
 

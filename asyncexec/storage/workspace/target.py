@@ -113,6 +113,7 @@ def adopt(ref: StoredArray) -> None:
     root = ref.location.local_path
     if root is None:
         return
+    # The folder that writers of this run need: without theirs, those of an earlier one fail.
     (root / partial_folder(ref)).mkdir(exist_ok=True)
     remove_partial(root, but=partial_folder(ref))
 
@@ -123,6 +124,7 @@ def sweep_partial(ref: StoredArray) -> None:
     if root is None:
         return
     shutil.rmtree(root / partial_folder(ref), ignore_errors=True)
+    # Zarr writes unfinished chunks next to the others, under names of its own.
     if ref.encoding is None:
         for path in partial_files(str(root)):
             with suppress(OSError):

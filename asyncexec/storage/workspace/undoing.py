@@ -33,6 +33,7 @@ def remove_made(target: Target, run: str) -> None:
     path, place = location.local_path, target.place.local_path
     if target.replacing is Replacing.NEXT_TO and path is not None and place is not None:
         stamp = stamp_of(documents(location))
+        # Without a stamp it was never finished, and nobody else has the name.
         if stamp is None or stamp.run == run:
             try:
                 discard(path, run, of=place)

@@ -61,6 +61,7 @@ def damaged_blocks(
     is_of_plan = written_by_plan(ref)
     check = partial(_is_damaged, ref, block, is_of_plan)
     damaged: list[Index] = []
+    # Slice by slice, so that a run that is cancelled ends soon, and not when all has been read.
     while some := list(islice(blocks, 4 * at_once)):
         stop()
         bad = for_each(check, some, width=at_once)
