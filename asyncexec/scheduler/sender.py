@@ -186,7 +186,7 @@ class Sender:
         """Record that an attempt has ended, or is given up; give back what its batch took, if that was its last."""
         lease = attempt.lease
         if lease.stage.throttles:
-            free_limits(attempt, outcome, now)
+            free_limits(lease.stage.throttles, outcome, now, unknown=attempt.started < 0)
             self.order.offer(lease.stage)
         if lease.behind is not None:
             lease = lease.behind
@@ -265,25 +265,23 @@ class Sender:
             else:
                 self.order.delay(throttle.opens_at)
             return True
-        if (wait := self._wait_of(stage, slots, held)) is not None:
+        wait: Wait | None = None
+        budget, resources = self._budget, stage.stage.resources
+        if budget.values.must_wait and budget.batches and not stage.stage.reads:
+            wait = ValueWait()
+        elif budget.slots_taken >= slots and stage.batch.is_unmeasured:
+            wait = SlotWait(slots)
+        elif resources and not (
+            budget.fits_resources(resources) and resources.keys().isdisjoint(held)
+        ):
+            wait = ResourceWait.of(resources)
+        if wait is not None:
             self.order.park(wait)
             return True
         if self.outlet is not None and self.outlet.holds_back(stage, slots):
             self.order.set_aside()
             return True
         return False
-
-    def _wait_of(self, stage: StageState, slots: int, held: Collection[str]) -> Wait | None:
-        budget, resources = self._budget, stage.stage.resources
-        if budget.values.must_wait and budget.batches and not stage.stage.reads:
-            return ValueWait()
-        if budget.slots_taken >= slots and stage.batch.is_unmeasured:
-            return SlotWait(slots)
-        if resources and not (
-            budget.fits_resources(resources) and resources.keys().isdisjoint(held)
-        ):
-            return ResourceWait.of(resources)
-        return None
 
     def _waits_its_turn(self, stage: StageState) -> bool:
         """Return whether stages run one at a time and it is another's turn."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.plan.limit import Limit
-    from asyncexec.scheduler.stage import AttemptRecord
 
 
 class Throttle:
@@ -67,12 +66,16 @@ def closed(throttles: Iterable[Throttle], now: float) -> Throttle | None:
     return next((throttle for throttle in throttles if throttle.opens_at > now), None)
 
 
-def free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
-    """Record for the limits that an attempt has ended, or was given up where there is no outcome."""
-    unknown = attempt.started < 0
+def free_limits(
+    throttles: Iterable[Throttle], outcome: Outcome | None, now: float, *, unknown: bool
+) -> None:
+    """Record for the limits that an attempt has ended, or was given up where there is no outcome.
+
+    ``unknown`` says that its start was not reported.
+    """
     started = unknown and (outcome is None or outcome.started)
     seconds = 0.0 if outcome is None else outcome.seconds
-    for throttle in attempt.lease.stage.throttles:
+    for throttle in throttles:
         if started:
             throttle.started(now - seconds)
         throttle.ended(unstarted=unknown and not started)

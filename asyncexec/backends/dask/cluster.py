@@ -133,7 +133,9 @@ async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: st
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError | TimeoutError | ValueError):
         return str(error) or "it gives no answer"
-    return f"what answers there does not speak as a scheduler does ({type(error).__name__}: {error})"
+    return (
+        f"what answers there does not speak as a scheduler does ({type(error).__name__}: {error})"
+    )
 
 
 async def _wait_for_file(name: str, seconds: float, *, executor: str) -> None:
