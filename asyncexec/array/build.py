@@ -227,8 +227,14 @@ def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") ->
     return view(operation, node, views, shape, tuple(node.chunks[a] for a in axes))
 
 
-def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
-    """Return ``node`` repeated to ``shape``; new and repeated axes have ``chunks``, by default such as fit "auto".
+def broadcast(
+    node: Node,
+    shape: Shape,
+    chunks: Shape | None = None,
+    *,
+    limit: int = chunking.PREFERRED_BYTES,
+) -> Node:
+    """Return ``node`` repeated to ``shape``; new and repeated axes have ``chunks``, by default of ``limit`` bytes.
 
     Raises
     ------
@@ -248,7 +254,7 @@ def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
             wanted[lead + axis] = node.chunks[axis]
         else:
             views.append(AxisAccess.constant(0, 1))
-    settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtype.itemsize)
+    settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtype.itemsize, limit=limit)
     return view("broadcast_to", node, views, shape, settled)
 
 

@@ -238,7 +238,8 @@ def _full_svd(array: Array) -> SVDResult:
 def _identities(array: Array, n: int) -> Array:
     """Return a stack of identity matrices for one of matrices without elements."""
     one = creation.eye(n, dtype=array.dtype, spec=array.own_spec)
-    return Array(build.broadcast(one.node, (*array.shape[:-2], n, n)), array.own_spec)
+    limit = chunk_limit(array.own_spec)
+    return Array(build.broadcast(one.node, (*array.shape[:-2], n, n), limit=limit), array.own_spec)
 
 
 def _row_block_bytes(node: Node) -> int:

@@ -20,7 +20,7 @@ from asyncexec.array.wrapping import as_array
 
 type Range = tuple[float, float] | None
 
-_PIECE_BYTES = 65536 * 8 * 8
+_PIECE, _PIECE_BYTES_EACH = 65536, 8 * 8
 """What NumPy needs while it counts: it goes through a block in pieces of 65536 elements."""
 
 
@@ -82,7 +82,8 @@ def histogram(
         dtype=dtype,
         lead=len(nodes[0].shape),
         # Blocks that do not lie in order are copied.
-        extra_bytes=_PIECE_BYTES + block * sum(node.dtype.itemsize for node in nodes),
+        extra_bytes=_PIECE_BYTES_EACH * min(block, _PIECE)
+        + block * sum(node.dtype.itemsize for node in nodes),
     )
     found = Array(node, spec)
     if density:

@@ -44,7 +44,8 @@ def broadcast_to(x: Array, /, shape: int | Sequence[int], *, chunks: ChunksLike 
     wanted = as_shape(shape)
     if array.shape == wanted:
         return array
-    found = Array(build.broadcast(array.own_node, wanted), array.own_spec)
+    limit = chunk_limit(array.own_spec)
+    found = Array(build.broadcast(array.own_node, wanted, limit=limit), array.own_spec)
     return found if chunks is None else found.rechunk(chunks)
 
 

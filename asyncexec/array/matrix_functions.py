@@ -154,7 +154,8 @@ def matrix_power(x: Array, n: int, /) -> Array:
     side = array.shape[-1]
     if exponent == 0:
         one = creation.eye(side, dtype=array.dtype, spec=array.own_spec)
-        return Array(build.broadcast(one.node, array.shape), array.own_spec)
+        limit = chunk_limit(array.own_spec)
+        return Array(build.broadcast(one.node, array.shape, limit=limit), array.own_spec)
     if exponent < 0:
         return matrix_power(inv(array), -exponent)
     if exponent == 1:

@@ -80,7 +80,7 @@ def _points_first(values: Node, place: int, common: Shape, limit: int) -> Node:
     count, shape = len(common), values.shape
     if any(n > 1 for n in shape[place : place + count]):
         full = (*shape[:place], *common, *shape[place + count :])
-        values = build.broadcast(values, full)
+        values = build.broadcast(values, full, limit=limit)
     flat = joined(values, place, count, limit=limit, operation="setitem")
     if not place:
         return flat
@@ -146,7 +146,7 @@ def _behind(
     lengths = tuple(node.shape[a] for a in axes)
     first = build.permute(node, order, "setitem") if order != sorted(order) else node
     base = joined(first, 0, len(axes), limit=limit, operation="setitem")
-    full = build.broadcast(values, (values.shape[0], *base.shape[1:]))
+    full = build.broadcast(values, (values.shape[0], *base.shape[1:]), limit=limit)
     both = build.concatenate((base, full), 0, node.dtype, "setitem")
     listed = _with_replaced(base.shape[0], flat, ranks)
     views = [

@@ -73,22 +73,20 @@ class TaskMemoryLimit:
         """Return what a task of ``group`` is projected to need."""
         reads = [self._read(node, access) for node, access in group.reads]
         written, encoded, edge = self._written(group)
-        needs = _most_at_once(
-            [
-                (held + passing, None if self._resident(node) else access)
-                for (held, passing), (node, access) in zip(reads, group.reads, strict=True)
-            ]
-        )
+        accesses = [None if self._resident(node) else access for node, access in group.reads]
+        needs = _most_at_once([h + passing for h, passing, _ in reads], accesses)
+        # With borders of chunks elsewhere, a task also reads from the next chunk, and the next part.
+        edge += _most_at_once([sum(each) for each in reads], accesses, further=1) - needs
         needs += (
             kernel_builder(group).temporary_bytes() + written + encoded + _positions_bytes(group)
         )
         if self.moves:
-            needs += written + sum(held for held, _ in reads)
+            needs += written + sum(held for held, _, _ in reads)
         return Memory(
             projected_bytes=self.reserved_bytes + needs,
             reserved_bytes=self.reserved_bytes,
             allowed_bytes=self.allowed_bytes,
-            chunk_bytes=max([written, *(held for held, _ in reads)]),
+            chunk_bytes=max([written, *(held for held, _, _ in reads)]),
             edge_bytes=edge,
         )
 
@@ -118,8 +116,11 @@ class TaskMemoryLimit:
     def _resident(self, node: Node) -> bool:
         return self.layout(node).resident_bytes is not None
 
-    def _read(self, node: Node, access: AccessMap) -> tuple[int, int]:
-        """Return what is held of an input, and what passes while it is read."""
+    def _read(self, node: Node, access: AccessMap) -> tuple[int, int, int]:
+        """Return what is held of an input, what passes while it is read, and what more would with other chunks.
+
+        The last is for borders of chunks that are now where tasks begin to read, and with others would not be.
+        """
         layout = self.layout(node)
         itemsize = node.dtype.itemsize
         region = math.prod(access.most) * itemsize
@@ -127,32 +128,37 @@ class TaskMemoryLimit:
         # Scattered elements are copied out of their chunks, by lists of positions.
         picked = region + POSITION_BYTES * sum(scattered) if scattered else 0
         if layout.resident_bytes is not None:
-            return layout.resident_bytes + (region if scattered else 0), picked
+            return layout.resident_bytes + (region if scattered else 0), picked, 0
         one = math.prod(map(min, layout.chunks, node.shape)) * itemsize if node.shape else itemsize
         several = not all(map(_within_one, access.axes, layout.chunks, node.shape))
         # Zarr decodes several chunks at a time, and of scattered ones holds more than it takes of them.
         at_once = min(max(scattered, default=1), ZARR_CHUNKS_AT_ONCE) if layout.copies else 1
         at_once *= layout.encoded
         passing = one * (at_once + several) + layout.copies * region + picked
-        return max(region, one), passing
+        shifted = not several and any(
+            axis.positions is None and axis.offset for axis in access.axes
+        )
+        return max(region, one), passing, one * shifted
 
 
-def _most_at_once(needs: Sequence[tuple[int, AccessMap | None]]) -> int:
+def _most_at_once(
+    needs: Sequence[int], accesses: Sequence[AccessMap | None], *, further: int = 0
+) -> int:
     """Return the most bytes that one task reads, where each access (None: every task's) needs that many.
 
-    Of the parts of a concatenation, each task reads few.
+    Of the parts of a concatenation, each task reads few. With ``further``, tasks as many places behind a part read it.
     """
-    guards = [() if access is None else access.guards for _, access in needs]
+    guards = [() if access is None else access.guards for access in accesses]
     axes = Counter(axis for each in guards for axis in {axis for axis, _, _ in each})
     along = max(axes, key=axes.__getitem__, default=0)
     always, changes = 0, dict[int, int]()
-    for (size, _), each in zip(needs, guards, strict=True):
+    for size, each in zip(needs, guards, strict=True):
         ranges = [(start, stop) for axis, start, stop in each if axis == along]
         if not ranges:
             always += size
             continue
-        start, stop = max(r[0] for r in ranges), min(r[1] for r in ranges)
-        if start < stop:
+        start, stop = max(r[0] for r in ranges), min(r[1] for r in ranges) + further
+        if start + further < stop:
             changes[start] = changes.get(start, 0) + size
             changes[stop] = changes.get(stop, 0) - size
     return always + max(accumulate(changes[place] for place in sorted(changes)), default=0)

@@ -158,10 +158,10 @@ def _tiled(node: Node, axis: int, count: int, limit: int) -> Node:
     if not math.prod(shape):
         return _nothing("tile", shape, node)
     if n == 1:
-        return build.broadcast(node, shape)
+        return build.broadcast(node, shape, limit=limit)
     if n <= node.chunks[axis]:
         spread = build.broadcast(
-            build.insert_axis(node, axis), (*shape[:axis], count, *node.shape[axis:])
+            build.insert_axis(node, axis), (*shape[:axis], count, *node.shape[axis:]), limit=limit
         )
         return reshaped(spread, shape, limit=limit, operation="tile")
     views = [AxisAccess.view(p, length) for p, length in enumerate(node.shape)]

@@ -86,7 +86,8 @@ class Memory:
     chunk_bytes
         The largest chunk among inputs and outputs, to say which chunk size would fit.
     edge_bytes
-        What a task would need in addition, if chunks did not divide the array: one at its edge is copied.
+        What a task would need in addition, if chunks did not divide the array (one at its edge is copied), or did not
+        begin where tasks begin to read.
     """
 
     projected_bytes: int = 0
@@ -114,7 +115,7 @@ class Memory:
 
     @property
     def _free_and_needs(self) -> tuple[int, int]:
-        """Bytes that data may take, and what it takes if chunks do not divide the array; 1 and 1 without a limit."""
+        """Bytes that data may take, and what it takes with the edges of other chunks; 1 and 1 without a limit."""
         needs = self.projected_bytes - self.reserved_bytes + self.edge_bytes
         if self.allowed_bytes is None or needs <= 0:
             return 1, 1

@@ -36,6 +36,9 @@ from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 OVERRIDES = frozenset({"retry", "timeout", "straggler"})
 """The policies a stage may have of its own."""
 
+_SHRINKING = 98
+"""How much of what a task needs shrinks with its chunks at least, in percent."""
+
 
 def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
     """Return ``stages`` with producers before their consumers, otherwise in the order given.
@@ -333,7 +336,8 @@ def _check_memory(plan: str, stages: Iterable[Stage]) -> None:
     if sizes[0] == sizes[1]:
         sizes = f"{projected:,} bytes", f"{allowed:,} bytes"
     advice = f"allow at least {format_bytes(projected)} (allowed_mem)"
-    fitting = memory.fitting_chunk_bytes
+    # A little does not shrink with the chunks: what lies at edges, and lists.
+    fitting = memory.fitting_chunk_bytes * _SHRINKING // 100
     if fitting > 0:
         chunks = format_bytes(memory.chunk_bytes), format_bytes(rounded_down(fitting))
         if chunks[0] == chunks[1]:
