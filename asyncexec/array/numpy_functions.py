@@ -18,7 +18,7 @@ from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_arguments import BoundArguments, bind
 from asyncexec.array.numpy_compositions import COMPOSED, OWN
 from asyncexec.array.numpy_matrices import OF_MATRICES
-from asyncexec.array.numpy_moments import OF_MOMENTS
+from asyncexec.array.numpy_moments import NAN_MOMENTS, OF_MOMENTS, in_given_type
 from asyncexec.array.numpy_selections import OF_SELECTIONS
 from asyncexec.array.numpy_ufuncs import REDUCTIONS, numpy_reduction
 from asyncexec.array.operators import Operators
@@ -82,6 +82,8 @@ def call_function(
     if key in _FIRST:
         return _FIRST[key](*args, **keywords)
     bound = bind(func, called, args, keywords)
+    if key in NAN_MOMENTS and "dtype" in bound.named:
+        bound = in_given_type(bound)
     function = _counterpart(name, module)
     if function is not None and {"where", "initial"} & bound.named.keys() and plain:
         return _reduced(function, bound)

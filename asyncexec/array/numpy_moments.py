@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from asyncexec.array.namespace import namespace
+from asyncexec.array.numpy_arguments import BoundArguments
 from asyncexec.array.operators import Operators
 
 _GIVEN = getattr(np, "_NoValue", None)
@@ -67,6 +69,29 @@ def _elements(name: str, a: Any, dtype: Any, out: Any) -> Any:
         )
     array: Any = a if isinstance(a, Operators) else namespace().asarray(a)
     return array if dtype is None else array.astype(dtype)
+
+
+NAN_MOMENTS = frozenset({"nanmean", "nanstd", "nanvar"})
+"""Functions whose argument ``dtype`` is the type of the elements before they are added."""
+
+
+def in_given_type(bound: BoundArguments) -> BoundArguments:
+    """Return the arguments of one of :data:`NAN_MOMENTS` without ``dtype``, whose array has elements of that type.
+
+    Raises
+    ------
+    TypeError
+        If elements may be NaN, and the type has none.
+    """
+    (name,) = bound.needed
+    array, dtype = bound.needed[name], np.dtype(bound.named["dtype"])
+    if array.dtype.kind in "fc" and dtype.kind not in "fc":
+        raise TypeError(
+            f"{bound.called}(dtype={dtype}) of elements of type {array.dtype}: give a floating or complex type, as NaN "
+            f"is none of {dtype}"
+        )
+    named = {k: v for k, v in bound.named.items() if k != "dtype"}
+    return replace(bound, needed={name: array.astype(dtype)}, named=named)
 
 
 def _taken(array: Any, where: Any) -> Any:

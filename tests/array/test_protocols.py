@@ -319,8 +319,21 @@ def test_functions_without_counterpart_name_the_way():
             call()
     with pytest.raises(TypeError, match=r"mode='wrap'"):
         np.take(lazy(A), [9], mode="wrap")
-    with pytest.raises(TypeError, match=r"numpy\.nanmean\(dtype=\.\.\.\)"):
-        np.nanmean(lazy(A), dtype=np.float32)
+    with pytest.raises(TypeError, match=r"numpy\.nansum\(initial|initial="):
+        np.nansum(lazy(A), initial=1.0)
+
+
+@pytest.mark.parametrize("function", [np.nanmean, np.nanstd, np.nanvar])
+def test_moments_without_nan_are_computed_in_a_given_type(function):
+    values = np.where(A > 0.5, np.nan, A)
+    for dtype in (np.float32, np.float64):
+        found = run(function(lazy(values), axis=0, dtype=dtype))
+        expected = function(values, axis=0, dtype=dtype)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(TypeError, match="give a floating or complex type"):
+        function(lazy(values), dtype=np.int64)
+    assert run(np.nanmean(lazy(N), dtype=np.float32)).dtype == np.float32
 
 
 class Foreign:

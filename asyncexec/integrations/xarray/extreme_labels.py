@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,17 +11,7 @@ from asyncexec.array.wrapping import elementwise
 from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelsAt:
-    """Looks up labels by their positions."""
-
-    labels: np.ndarray[Any, Any]
-
-    def __call__(self, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        found: np.ndarray[Any, Any] = self.labels[positions]
-        return found
+from asyncexec.integrations.xarray.selection import ElementsAt
 
 
 def label_of_extreme(
@@ -43,7 +31,7 @@ def label_of_extreme(
     known = array if missing is None else array.where(~missing, 0)
     found: xr.DataArray = getattr(known, position)(dim, skipna=skips)
     labels = np.asarray(array[dim].values)
-    looked_up = elementwise("label", LabelsAt(labels), unwrapped(found.data), dtype=labels.dtype)
+    looked_up = elementwise("label", ElementsAt(labels), unwrapped(found.data), dtype=labels.dtype)
     result = found.copy(data=DuckArray(looked_up)).rename(dim)
     result.attrs = found.attrs
     return result if missing is None else result.where(~missing)

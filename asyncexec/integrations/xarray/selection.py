@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
+from asyncexec.array.wrapping import elementwise
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ElementsAt:
+    """The elements of an array in memory at given positions."""
+
+    elements: np.ndarray[Any, Any]
+
+    def __call__(self, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = self.elements[positions]
+        return found
 
 
 def selected(x: Array, key: Any) -> Array:
@@ -16,8 +29,11 @@ def selected(x: Array, key: Any) -> Array:
 
     xarray writes an outer selection (rows by columns) as index arrays that are broadcast against each other, each
     along an axis of its own, as ``numpy.ix_`` does. That is recognised, and read axis by axis. Lazy indices along an
-    axis are computed now: xarray wants to know how many elements there are.
+    axis are computed now, as xarray wants to know how many elements there are; positions in a coordinate stay lazy.
     """
+    found = _looked_up(x, key[0] if isinstance(key, tuple) and len(key) == 1 else key)
+    if found is not None:
+        return found
     parts = _expanded(key if isinstance(key, tuple) else (key,), x.ndim)
     arrays = {i: p for i, p in enumerate(parts) if isinstance(p, np.ndarray)}
     if not arrays:
@@ -49,6 +65,17 @@ def selected(x: Array, key: Any) -> Array:
     found = found[(0,) * len(gone)] if gone else found
     new = [len(before) + axis for axis in range(len(together)) if axis not in owner]
     return xp.expand_dims(found, tuple(new)) if new else found
+
+
+def _looked_up(x: Array, key: Any) -> Array | None:
+    """Return elements of a coordinate, which is in memory, at lazy positions; None where it is another selection."""
+    positions = unwrapped(key)
+    if not isinstance(positions, Array) or positions.dtype.kind not in "iu" or x.ndim != 1:
+        return None
+    data = getattr(getattr(x.own_node, "array", None), "data", None)
+    if not isinstance(data, np.ndarray):
+        return None
+    return elementwise("take", ElementsAt(data), positions, dtype=x.dtype)
 
 
 def _expanded(key: tuple[Any, ...], ndim: int) -> list[Any]:

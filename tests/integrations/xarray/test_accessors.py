@@ -161,6 +161,13 @@ def test_labels_of_extremes_are_looked_up_lazily(dim, name, monkeypatch):
         getattr(chunked(ds).t.drop_vars(dim).asyncexec, name)(dim)
 
 
+def test_labels_by_positions_along_one_dimension_are_looked_up_lazily(monkeypatch):
+    with counted_runs(monkeypatch) as runs:
+        found = chunked().n.idxmax("x")
+    assert not runs
+    xr.testing.assert_equal(found.compute(), in_memory().n.idxmax("x"))
+
+
 @pytest.mark.parametrize(
     "written",
     [
