@@ -228,11 +228,7 @@ def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") ->
 
 
 def broadcast(
-    node: Node,
-    shape: Shape,
-    chunks: Shape | None = None,
-    *,
-    limit: int = chunking.PREFERRED_BYTES,
+    node: Node, shape: Shape, chunks: Shape | None = None, *, limit: int = chunking.PREFERRED_BYTES
 ) -> Node:
     """Return ``node`` repeated to ``shape``; new and repeated axes have ``chunks``, by default of ``limit`` bytes.
 
