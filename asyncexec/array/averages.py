@@ -9,6 +9,7 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import floating
+from asyncexec.array.index_kernels import is_nonzero
 from asyncexec.array.logic import not_equal
 from asyncexec.array.manipulation import broadcast_to
 from asyncexec.array.reducers import Accumulate, Extent
@@ -25,7 +26,13 @@ def count_nonzero(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> 
     array([1, 2])
     """
     array = as_array(x, "count_nonzero")
-    truth = array if array.dtype.kind == "b" else not_equal(array, 0)
+    if array.dtype.kind == "b":
+        truth = array
+    elif array.dtype.kind in "iufc":
+        truth = not_equal(array, 0)
+    else:
+        # Text that is not empty, and times and records that are not 0, as numpy.nonzero has it.
+        truth = elementwise("is_nonzero", is_nonzero, array, dtype=np.dtype(np.bool_))
     reducer = Accumulate(np.add, _COUNT, _COUNT)
     return reduced("count_nonzero", reducer, truth, axis, keepdims=keepdims)
 

@@ -119,3 +119,19 @@ def test_numbers_of_elements_become_places(order):
     found = np.unravel_index(lazy(numbers), (2, 3, 4), order)
     for ours, theirs in zip(found, np.unravel_index(numbers, (2, 3, 4), order), strict=True):
         np.testing.assert_array_equal(run(ours), theirs)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["b", "", "abc", "b"]),
+        np.array([b"b", b""]),
+        np.array(["2000-01-03", "NaT", "1970-01-01"], "datetime64[D]"),
+        np.array([5, 0, -3], "m8[s]"),
+        np.array([(1, 2.0), (0, 0.0)], [("a", "i4"), ("b", "f8")]),
+    ],
+)
+def test_elements_of_every_kind_are_counted_where_they_are_not_zero(values):
+    lazy = xp.asarray(values, chunks=2)
+    assert run(xp.count_nonzero(lazy)) == np.count_nonzero(values)
+    assert run(np.count_nonzero(lazy)) == np.count_nonzero(values)
