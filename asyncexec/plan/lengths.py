@@ -128,10 +128,9 @@ class Lengths(int):
         return int(self), self.count, self.total
 
     def __repr__(self) -> str:
-        each = self.each
-        if len(each) <= _MOST_SHOWN:
-            return f"({', '.join(map(str, each))})"
-        return f"({', '.join(map(str, each[:_MOST_SHOWN]))}, … {len(each)} in all)"
+        ends = self._shared[: min(self.count, _MOST_SHOWN)]
+        shown = ", ".join(str(b - a) for a, b in pairwise((0, *ends)))
+        return f"({shown})" if self.count <= _MOST_SHOWN else f"({shown}, … {self.count} in all)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lengths, (self.ends,)
