@@ -10,6 +10,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.errors import TaskFailedError
+from tests.sampling import sampled
 
 
 class Value:
@@ -116,7 +117,9 @@ async def alive(refs):
 
 
 @pytest.mark.parametrize("kind", [Function, AwaitedFunction])
-@pytest.mark.parametrize("executor", ["serial", "threads", "asyncio", "processes"])
+@pytest.mark.parametrize(
+    "executor", sampled(["serial", "threads", "asyncio", "processes"], "threads", "processes")
+)
 async def test_an_idle_engine_keeps_nothing_of_what_it_has_run(executor, kind):
     if executor == "processes" and kind is AwaitedFunction:
         pytest.skip("its coroutines run in the worker")

@@ -15,6 +15,7 @@ import asyncexec.array as xp
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.engine import default_engine
 from asyncexec.errors import OptionError, TaskFailedError
+from tests.sampling import sampled
 
 
 def shared():
@@ -235,7 +236,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", sampled(ENDS, "run", "in a thread"))
 def test_a_process_ends_without_warnings_whichever_way_its_loop_does(executor, end):
     code = textwrap.dedent(
         f"""

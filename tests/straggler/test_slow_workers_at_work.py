@@ -8,6 +8,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.simulation import Cluster, Constant, Lognormal, Mixture, simulate
 from asyncexec.straggler import Off, TwoPhase
+from tests.sampling import sampled
 
 SECONDS = 10.0
 
@@ -65,7 +66,7 @@ def innocents(nature, sizes, seeds):
     return found, worst
 
 
-@pytest.mark.parametrize("nature", NATURES)
+@pytest.mark.parametrize("nature", sampled(NATURES, "growing", "bimodal"))
 def test_where_all_workers_are_alike_none_is_found_and_nothing_takes_longer(nature):
     seeds = range(2)
     print("seeds", seeds)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import asyncexec as ax
+from tests.sampling import sampled
 
 LOCAL = ["serial", "threads", "asyncio"]
 
@@ -77,7 +78,7 @@ async def ran(engine: ax.Engine, function: Any, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("executor", LOCAL)
+@pytest.mark.parametrize("executor", sampled(LOCAL, "threads"))
 async def test_an_idle_worker_in_this_process_keeps_nothing(executor: str, function: Any) -> None:
     gc.collect()
     before = set(map(id, Marker.made))
