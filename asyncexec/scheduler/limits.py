@@ -153,11 +153,25 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
         # In the order of their starts: all that follow are younger.
         if now < attempt.started + limit:
             return
-        stopped = 0 if attempt.task_record is None else attempt.task_record.hangs
         if attempt.timed_out:
             continue
+        stopped = _tried_in_vain(attempt, now, quantile)
         if now >= attempt.started + hang_seconds(quantile, stopped, tail_ratio=tail_ratio):
             yield attempt
+
+
+def _tried_in_vain(attempt: AttemptRecord, now: float, long: float) -> int:
+    """Return how many other attempts of a task took longer than nearly all do.
+
+    Those that were stopped as hung, and one if a backup was given up, or has run for ``long`` seconds: that two hang is
+    far less likely than that their task is long.
+    """
+    record = attempt.task_record
+    if record is None:
+        return 0
+    others = (other for other in record.alive.values() if other is not attempt)
+    doubted = record.vain_backups or any(0 <= o.started < now - long for o in others)
+    return record.hangs + bool(doubted)
 
 
 def _tail_ratio(durations: DurationStatistics) -> float:

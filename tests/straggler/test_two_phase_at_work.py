@@ -180,6 +180,24 @@ def test_the_longest_of_a_heavy_tail_is_not_taken_to_hang():
     assert sum(run.retries for run in hangs) > 0
 
 
+class TwoFarLonger:
+    """Two of the tasks take thirteen times as long in every attempt, beyond the limit for hangs."""
+
+    def sample(self, random, count):
+        return np.where(np.arange(count) % 50 < 2, 130.0, random.uniform(9.0, 10.0, count))
+
+
+def test_a_task_whose_backup_takes_as_long_is_not_taken_to_hang():
+    plan, cluster = pipeline(tasks=50, stages=1), Cluster(workers=50)
+    off, on = (
+        simulate(plan, cluster, durations=TwoFarLonger(), straggler=rule)
+        for rule in ("off", "two_phase")
+    )
+    assert off.retries > 0
+    assert on.retries == 0
+    assert on.makespan_seconds == 130.0
+
+
 def test_a_backup_that_is_given_up_leaves_its_task_to_the_first_attempt():
     plan, cluster = pipeline(tasks=20, stages=1), Cluster(workers=20)
 
