@@ -28,7 +28,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram
-from asyncexec.worker.remote_batch import NEEDS_PROGRAM
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
 
@@ -451,3 +451,11 @@ def test_ray_is_asked_only_for_resources_that_it_has():
     wants = program(resources={"licence": 2, "hamster_wheels": 3, "cpus": 2})
     request = resource_request(wants, known={"licence"})
     assert request.options == {"num_cpus": 2.0, "num_gpus": 0.0, "resources": {"licence": 2.0}}
+
+
+@pytest.mark.parametrize("concurrency, limit", [(4, 10**9), (1, None)])
+def test_tasks_that_run_at_once_are_kept_within_their_memory_together(concurrency, limit):
+    """One that runs by itself is kept within it by the guard of its worker."""
+    call = RemoteBatch(b"unknown", None, [], concurrency=concurrency)
+    assert list(frames(call, None, 10**9, {})) == [NEEDS_PROGRAM]
+    assert call.memory_bytes == limit
