@@ -45,6 +45,7 @@ class ChunkCodec:
         self._declared: Callable[[Any], int | None] | None = None
         if self._codec is not None:
             name = json.loads(encoding.compressor)["name"]
+            # Small chunks are in memory that the allocator has at hand anyway.
             if name == "blosc" or self.chunk_bytes >= LEAST_BYTES:
                 self._declared = _DECLARED.get(name)
 

@@ -66,6 +66,7 @@ def codec_library(compressor: str, chunk_bytes: int | None = None) -> str:
     if not compressor:
         return ""
     name = json.loads(compressor)["name"]
+    # The format is gzip's whoever writes it, so that the quickest may.
     if name == "gzip" and _found("isal.igzip") is not None:
         return "isal"
     is_small = chunk_bytes is not None and chunk_bytes < SMALL_BYTES

@@ -160,6 +160,7 @@ class ObjectChunks:
         self, function: Callable[P, T], *args: P.args, **options: P.kwargs
     ) -> T:
         """Return what ``function`` returns, called in a thread where it would hold up the event loop."""
+        # A look whether the array is there is a request, which would hold up the loop.
         if self._codec.chunk_bytes <= INLINE_BYTES and not self._there.is_due:
             return function(*args, **options)
         return await asyncio.to_thread(function, *args, **options)

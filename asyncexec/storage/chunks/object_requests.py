@@ -74,6 +74,7 @@ class BlockingRequests:
         """Return the object; raise FileNotFoundError where there is none."""
         if self._rule is None:
             return FetchedChunk(*object_client.get(self._client, key))
+        # Times of calls that block count as well, so that awaited ones know sooner what is slow.
         self._rule.begin()
         began = time.monotonic()
         found = FetchedChunk(*object_client.get(self._client, key))

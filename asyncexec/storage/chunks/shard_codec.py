@@ -83,6 +83,7 @@ class ShardCodec:
         LeftToZarrError
             If every chunk of the array was written before it is read.
         """
+        # Every chunk was written before: this one is lost, and Zarr says so.
         if self._ref.dense:
             raise LeftToZarrError
         nothing = np.broadcast_to(self._ref.fill_element, self._ref.chunks)

@@ -56,6 +56,7 @@ class ShardLayout:
 
     def index(self, data: Any) -> np.ndarray | None:
         """Return offset and length of each inner chunk, as a shard's index has them; None where it is damaged."""
+        # A shard that is cut off, or smaller than its index.
         if len(data) != self.index_bytes:
             return None
         entries = np.frombuffer(data, np.uint8)[:-_CHECKSUM_BYTES]

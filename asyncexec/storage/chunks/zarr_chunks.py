@@ -106,6 +106,7 @@ class ZarrChunks:
         try:
             await self._array.setitem(region, block)
         except Exception as error:  # noqa: BLE001 - as the store puts it
+            # Zarr does not say which unit it was: the first stands for them all.
             first = next(self._units(region), (0,) * self._ref.ndim)
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=first
@@ -209,6 +210,7 @@ def _own_writes(ref: StoredArray, place: StorePath) -> OwnWrites:
 
 def _is_damage(error: Exception) -> bool:
     """Return whether an error says that what is stored cannot be decoded, rather than that it cannot be fetched."""
+    # The store has failed, and the bytes may be as they should be: gzip's error is the exception.
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return False
     return type(error).__name__ == _MISSING or isinstance(error, _DAMAGE)
@@ -228,6 +230,7 @@ def _configured(metadata: Any, place: StorePath, *, dense: bool) -> Any:
 async def _selected(array: Any, forward: Any) -> Any:
     if all(isinstance(along, slice) for along in forward):
         return await array.getitem(forward)
+    # Slower than slices, which Zarr cuts without making positions of them.
     return await array.oindex.getitem(forward)
 
 

@@ -55,6 +55,7 @@ def committed(session: Any, commit: Commit, *, probe: Callable[[], object]) -> s
 
     def try_it(_: float) -> str:
         nonlocal tries
+        # Counted, as a second try may meet the commit of the first, whose answer was lost.
         tries += 1
         return while_answered(commit_it, probe)
 
@@ -118,6 +119,7 @@ def _not_committed(
 
 
 def _is_conflict(error: Exception) -> bool:
+    # By name, so that Icechunk need not be imported for it.
     return any(kind.__name__ == "ConflictError" for kind in type(error).__mro__)
 
 

@@ -131,6 +131,7 @@ def _fork_of(source: ForkSource) -> Generator[_Fork]:
     key = os.getpid(), source.key
     with _lock:
         waiting = _unused.get(key)
+        # Used again, as a new one has to be unpickled, and its arrays opened in it.
         fork = waiting.pop() if waiting else None
     fork = fork or _Fork(source.new())
     # Not in a `try`: a fork in which an attempt has failed is not used again.
@@ -140,6 +141,7 @@ def _fork_of(source: ForkSource) -> Generator[_Fork]:
         with _lock:
             _unused.setdefault(key, []).append(fork)
             _unused.move_to_end(key)
+            # Runs that have ended elsewhere say nothing here: the oldest go.
             while len(_unused) > KEPT_SOURCES:
                 _unused.popitem(last=False)
 

@@ -142,6 +142,7 @@ def _is_fork(session: Any) -> bool:
 
 
 def _check_reachable(location: Location) -> None:
+    # A repository in memory travels with all that it has, and is another one from then on.
     here = objects_at(location, read_only=True).get(DOCUMENT)
     travelled = replace(location, store=pickle.loads(pickle.dumps(location.store)))  # noqa: S301 - made here
     try:

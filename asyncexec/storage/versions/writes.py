@@ -114,6 +114,7 @@ class SessionWrites:
         """
         targets = [target for outputs in self.targets.values() for target in outputs]
         session = _one_session(targets)
+        # Before anything is made: what cannot be committed is not computed for nothing.
         check_session(session, commits=self.commit is not None)
         for target in targets:
             check_writable(target.ref.location)
@@ -134,6 +135,7 @@ class SessionWrites:
         if not _is_reachable(source, base):
             if not same_process:
                 raise unreachable(place)
+            # The fork itself then, as its repository is in this process and does not travel.
             source = ForkSource(source.key, source.pickled, base)
         found = OpenWrites(
             writes=self,
@@ -256,6 +258,7 @@ def _take_turn(writes: OpenWrites) -> None:
     """
     with _lock:
         for other in _running:
+            # By equality: a session that was pickled and opened again is the same one.
             shared = other.made & writes.made if other.session == writes.session else ()
             if shared:
                 raise TargetExistsError(
@@ -323,6 +326,7 @@ class _Making:
             self.made.append(group.url)
         if self._changes.check_new(ref.location, replaces=found is not None):
             self.replaced.append(ref.location.url)
+        # Icechunk adds to what is there; the chunks of the old array would stay.
         if found is not None:
             objects.delete()
         document = array_documents(ref, dimension_names(ref, there))[DOCUMENT]

@@ -111,6 +111,7 @@ def _arrays_below(root: Location) -> list[str]:
     found: dict[str, set[str]] = {}
     for entry in listed_files(root):
         folder, _, name = entry.name.rpartition("/")
+        # Arrays that runs have set aside are known by their names, and are no arrays of the group.
         if name in NAMES and not _LEFT.search(folder):
             found.setdefault(folder, set()).add(name)
     nodes = [folder for folder in found if folder]
@@ -128,6 +129,7 @@ def _opened(
         try:
             stamp = stamp_of(documents(location))
             checks[name] = ChunkCheck(location), stamp
+        # One that cannot be opened is reported, and does not hide the others.
         except CorruptArrayError as error:
             reports[name] = ArrayReport(name=name, problem=str(error))
     return checks, reports

@@ -134,6 +134,7 @@ class ChunkCheck:
 
     def not_stored(self) -> tuple[int, Iterator[str]]:
         """Return how many chunks of the grid were not listed, and an iterator over their names."""
+        # Sorted and each once, as the gaps between them are what is not stored.
         stored = (
             np.unique(np.frombuffer(self.tally.stored, np.int64)) if self.tally.stored else _NONE
         )

@@ -109,6 +109,7 @@ def _cleaned(found: Found, before: float, *, removes: bool) -> Leftover:
         wrong = storage_error(error, found.place, "cannot be removed")
         return replace(leftover, problem=str(wrong))
     finally:
+        # Held to this moment: a run that begins meanwhile must not find half of it.
         for lock in found.locks:
             lock.close()
     return replace(leftover, removed=True)

@@ -60,6 +60,7 @@ def _publish(target: Target, objects: Objects) -> None:
         if found is None:
             break
         stamp = stamp_of({name: found.data})
+        # Complete already: the answer to an earlier try was lost.
         if stamp == target.complete and after is not None:
             return
         if stamp not in (target.stamp, target.complete):

@@ -55,6 +55,7 @@ def withdraw_all(targets: Sequence[Target], groups: Sequence[Location]) -> None:
         for zarr_format in formats:
             remove_group(group, zarr_format)
     for group, places in _by_group(targets, groups).items():
+        # Looked for, as an array that this run was to replace is there still.
         gone = [path for path, place in places.items() if not exists(place)]
         if gone and exists(group) and is_consolidated(group):
             withdraw(group, gone)

@@ -50,6 +50,7 @@ def _find_files(root: Path, looked_at: Callable[[str], None]) -> Iterator[Found]
     while left:
         path = left.pop()
         looked_at(str(path))
+        # Runs that live remove and rename meanwhile, and some folders are nobody's to read.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             found = _leftover_at(path, root)
             if found is not None:

@@ -83,6 +83,7 @@ def find_objects(place: Location, looked_at: Callable[[str], None]) -> Iterator[
     listed = _Listed(_last_part(place))
     for file in listed_files(place):
         looked_at(file.name)
+        # Added up at once: a bucket may hold more objects than names fit in memory.
         listed.add(file)
     for name, prefix in sorted(listed.folders.items()):
         if prefix.marked or RUN_FOLDER.fullmatch(name.rpartition("/")[2] or listed.own):
@@ -192,6 +193,7 @@ def _unfinished_objects(
         return
     for file in listed_files(place):
         above = file.name
+        # The nearest array above it, as chunks lie in folders of their own.
         while above and above not in stamps:
             above = above.rpartition("/")[0]
         if above in stamps:

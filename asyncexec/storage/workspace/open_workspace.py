@@ -144,6 +144,7 @@ class OpenArrayWorkspace:
                 for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
                     bad[number] = True
                 damaged |= by_task(target, stage.shape, bad)
+            # A task of several outputs is complete when all of them are there.
             present &= by_task(target, stage.shape, blocks)
         self._damaged[stage.name] = np.flatnonzero(damaged).tolist()
         return runs(present & ~damaged)

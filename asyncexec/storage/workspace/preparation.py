@@ -140,6 +140,7 @@ class Preparation:
     def undo(self) -> None:
         """Remove the new arrays, ignoring what cannot be removed; those that they were to replace are as they were."""
         for target in self._made:
+            # Whatever one raises, the others are removed, and the error that led here is the one to be told.
             with suppress(Exception):
                 remove_made(target, target.stamp.run)
         with suppress(Exception):

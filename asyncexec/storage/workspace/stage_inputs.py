@@ -102,5 +102,6 @@ def _copy(
             slice(start, min(start + c, n))
             for start, c, n in zip(first, chunks, data.shape, strict=True)
         )
+        # Gigabytes may be copied here before the first task: a cancelled run need not wait for that.
         stop()
         put(region, data[region])

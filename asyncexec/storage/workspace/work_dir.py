@@ -145,6 +145,7 @@ def _check_apart(parent: Location, place: Location, arrays: Iterable[Location]) 
 def _name(opening: Opening) -> str:
     if opening.resume:
         return opening.fingerprint[:32]
+    # The name of the run for people, and something random behind it, as names of runs come again.
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", opening.execution)[:60]
     return f"{readable}-{uuid.uuid4().hex[:8]}"
 
