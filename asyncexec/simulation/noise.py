@@ -20,6 +20,12 @@ from asyncexec.simulation.durations import Durations, Seconds, as_distribution
 class SimulatedAttempt:
     """An attempt that starts in a simulation.
 
+    >>> from asyncexec.simulation import Cluster, SimulatedAttempt, simulate
+    >>> def grows(attempt: SimulatedAttempt) -> float:
+    ...     return attempt.seconds + attempt.task
+    >>> simulate(ax.Plan.map(abs, range(3)), Cluster(workers=1), noise=grows).makespan_seconds
+    6.0
+
     Attributes
     ----------
     stage : str
