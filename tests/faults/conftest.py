@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter):
     ]
     found = {}
     for report in reports:
-        if one := dict(report.user_properties).get(KEY):
+        if one := dict(getattr(report, "user_properties", ())).get(KEY):
             found.setdefault(report.nodeid, one)
             if report.when == "teardown" and report.failed:
                 one["counts"]["left"] = one["counts"].get("left", 0) + 1

@@ -9,7 +9,7 @@ def pytest_terminal_summary(terminalreporter):
     ]
     found = {}
     for report in reports:
-        if one := dict(report.user_properties).get(KEY):
+        if one := dict(getattr(report, "user_properties", ())).get(KEY):
             found.setdefault(report.nodeid, dict(one))
             if report.failed:
                 found[report.nodeid]["came"] = "failed" if report.when == "call" else "left"

@@ -10,10 +10,11 @@ import uuid
 import pytest
 
 from asyncexec.storage import locate
+from asyncexec.storage.places.holds import TARGET_LEASE
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.workspace import leases
 from asyncexec.storage.workspace.holders import Holder, holding_process
-from asyncexec.storage.workspace.leases import TARGET_LEASE, Lease, LeaseTakenError
+from asyncexec.storage.workspace.leases import Lease, LeaseTakenError
 from asyncexec.testing.patience import scaled
 
 
