@@ -20,7 +20,7 @@ class RetryBudget:
 
     def __init__(self, plan: str, stages: Collection[StageState]) -> None:
         self._plan = plan
-        self._tasks = sum(stage.tasks for stage in stages)
+        self._tasks = sum([stage.readiness.tasks for stage in stages])
         self._policies = tuple({id(s.policies.retry): s.policies.retry for s in stages}.values())
         self.allowed = self._allowed()
         self._used = 0

@@ -80,7 +80,7 @@ class Run:
         self.name = name
         self.plan = state.plan
         self.stages = state.stages
-        self.status = RunStatus(sum(stage.tasks for stage in self.stages))
+        self.status = RunStatus(sum([stage.readiness.tasks for stage in self.stages]))
         self.late = LateStages(state.plan.stages)
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
         self.slow_workers = state.slow_workers

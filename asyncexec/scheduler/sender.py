@@ -111,7 +111,7 @@ class Sender:
             RunAhead(stages, self.running, ids) if follows and not one_by_one else None
         )
         self.outlet: Outlet | None = None
-        self.add(s for s in stages if s.stage.grows or not s.stage.is_late)
+        self.add([s for s in stages if s.stage.grows or not s.stage.is_late])
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""

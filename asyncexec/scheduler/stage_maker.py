@@ -130,6 +130,7 @@ class StageMaker:
         stage, program, capabilities = state.stage, state.program, self._setup.capabilities
         history = self._setup.history.of(stage)
         inputs = self._values.reader(stage, state.reads)
+        sized = program.io or self._setup.sizes.get(stage.name)
         batch = batch_size(
             stage,
             capabilities,
@@ -143,7 +144,7 @@ class StageMaker:
             state.figures,
             history=history.durations,
             like=history.copies,
-            sizes=sizes_of(program.io or self._setup.sizes.get(stage.name), program.shape),
+            sizes=None if sized is None else sizes_of(sized, program.shape),
             starts=self._starts,
             slots=self._setup.slots,
             kills=capabilities.kills,
