@@ -99,7 +99,6 @@ class Lane:
         self.abandoned = False
         self.thread: CallThread | None = None
         self._threads = threads
-        self._lock = threading.Lock()
         self._calls: tuple[LaneCall[Any], ...] = ()  # rarely more than one
         self._current: LaneCall[Any] | None = None
         self._served = False
@@ -114,7 +113,7 @@ class Lane:
         call = LaneCall(function)
         if self.abandoned:
             call.done.set()
-        with self._lock:
+        with self._threads.lock:
             self._calls = (*self._calls, call)
             served, self._served = self._served, True
         if not served:
@@ -126,7 +125,7 @@ class Lane:
         if self.abandoned:
             return
         self.abandoned = True
-        with self._lock:
+        with self._threads.lock:
             left = [*self._calls, *([self._current] if self._current is not None else [])]
         for call in left:
             call.done.set()
@@ -134,7 +133,7 @@ class Lane:
 
     def take(self) -> LaneCall[Any] | None:
         """Return the next call, in the thread that serves this lane; None if there is none now."""
-        with self._lock:
+        with self._threads.lock:
             first, self._calls = self._calls[:1], self._calls[1:]
             self._current = first[0] if first else None
             self._served = self._current is not None
@@ -151,6 +150,8 @@ class CallThreads:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.idle: deque[CallThread] = deque()
+        # One for all lanes: each holds it for a moment, and there may be a thousand lanes.
+        self.lock = threading.Lock()
         self._width = WIDTH
         self._waiting: deque[Lane] = deque()
         self._busy: set[CallThread] = set()

@@ -149,6 +149,7 @@ class Engine:
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
         self._parts = EngineParts(
             backend=self.backend,
+            slots=lambda: self.backend.slots,
             budget=self._budget,
             intermediates=Intermediates(self._budget),
             history=DurationHistory(),

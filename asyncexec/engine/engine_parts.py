@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ class EngineParts:
     Attributes
     ----------
     backend : Backend
+    slots : callable
+        Returns the number of batches that the backend runs at once, now.
     budget : AdmissionBudget
     intermediates : Intermediates
     history : DurationHistory
@@ -30,6 +32,7 @@ class EngineParts:
     """
 
     backend: Backend
+    slots: Callable[[], int]
     budget: AdmissionBudget
     intermediates: Intermediates
     history: DurationHistory

@@ -97,7 +97,7 @@ class Execution(Coroutine[Any, Any, "Result"]):
         self.name = f"run-{number}"
         self._number = number
         self._plan: Plan | None = None
-        self._last_progress = ExecutionProgress(tasks=0, completed=0, running=0)
+        self._last_progress: ExecutionProgress | None = None
         self._loop = threads.loop
         self._steps: RunSteps | None = RunSteps(
             parts,
@@ -199,7 +199,8 @@ class Execution(Coroutine[Any, Any, "Result"]):
     def progress(self) -> ExecutionProgress:
         """The progress so far; after the end, that at the end."""
         if self._steps is None or self._steps.handle is None:
-            return self._last_progress
+            tasks = 0 if self._plan is None else self._plan.tasks
+            return self._last_progress or ExecutionProgress(tasks=tasks, completed=0, running=0)
         run = self._steps.handle.run
         tasks = sum(stage.tasks for stage in run.stages)
         return ExecutionProgress(tasks=tasks, completed=tasks - run.left, running=run.running)
@@ -334,7 +335,6 @@ class Execution(Coroutine[Any, Any, "Result"]):
         """Take in the plan, as it has been made; return the name of the run."""
         self._plan = plan
         self.name = f"{plan.name}-{self._number}"
-        self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
         return self.name
 
     def _caught(self, steps: RunSteps, error: BaseException) -> None:

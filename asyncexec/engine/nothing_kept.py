@@ -33,11 +33,15 @@ class NothingKept:
     def __init__(self, store: ValueStore | None) -> None:
         self.store = store
 
-    def around(self, stage: Stage) -> None:
+    @staticmethod
+    def around(stage: Stage) -> None:
         """Return None: no stage is cached."""
 
     def close(self, *, succeeded: bool, held: Collection[Any] = ()) -> None:
         """Do nothing."""
+
+
+_NOTHING_KEPT = NothingKept(None)
 
 
 def kept_values(
@@ -49,7 +53,7 @@ def kept_values(
         from asyncexec.engine.kept_values import keep_values  # noqa: PLC0415 - few runs keep values
 
         return keep_values(plan, execution, backend=backend, policies=policies)
-    return NothingKept(store)
+    return _NOTHING_KEPT if store is None else NothingKept(store)
 
 
 def _is_far(store: ValueStore | None, backend: Backend) -> bool:

@@ -53,10 +53,6 @@ def is_being_cancelled() -> bool:
 class Waitable(Protocol):
     """An event, of asyncio or of anyio."""
 
-    def is_set(self) -> bool:
-        """Return whether it is set."""
-        ...
-
     async def wait(self) -> object:
         """Wait until it is set."""
         ...
@@ -64,6 +60,9 @@ class Waitable(Protocol):
 
 def _nothing(error: asyncio.CancelledError) -> None:
     """Do nothing more at a cancellation."""
+
+
+_NO_SCOPE = nullcontext()
 
 
 async def outlast(
@@ -76,16 +75,16 @@ async def outlast(
     """
     first: asyncio.CancelledError | None = None
     # Shielded after the first, or the scopes of anyio would cancel the wait again at every step of the loop.
-    scope: AbstractContextManager[Any] = nullcontext()
-    while not event.is_set():
+    scope: AbstractContextManager[Any] = _NO_SCOPE
+    while True:
         try:
             with scope:
                 await event.wait()
+                return first
         except asyncio.CancelledError as error:
             first = first or error
             cancelled(error)
             scope = anyio.CancelScope(shield=True)
-    return first
 
 
 async def wait_for(

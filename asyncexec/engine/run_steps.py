@@ -98,6 +98,7 @@ class RunSteps:
         self._parts = parts
         self._backend = parts.backend
         self._capabilities = parts.backend.capabilities
+        self._here = self._capabilities.locality is Locality.SAME_PROCESS
         self._number = number
         self._make_plan = plan
         self._planned = planned
@@ -219,8 +220,7 @@ class RunSteps:
     def _take(self, plan: Plan) -> None:
         self.plan = plan
         self._name = self._calls.name = self._planned(plan)
-        elsewhere = self._capabilities.locality is not Locality.SAME_PROCESS
-        if elsewhere and self._policies.log_to_driver:
+        if self._policies.log_to_driver and not self._here:
             self._logs = WorkerLogs(plan.name, self.identity.name)
 
     async def _announce(self) -> None:
@@ -267,7 +267,7 @@ class RunSteps:
             run,
             self._fanout,
             log=None if self._logs is None else self._logs.take,
-            blocking=self._calls.beside,
+            calls=self._calls,
         )
         if self._outlet is not None and self._driver is not None:
             self.value_store = prepared.state.values
@@ -280,14 +280,13 @@ class RunSteps:
         self._stop_if_cancelled()
         self._plan()
         self._calls.doing = "the opening of its storage"
-        asked, capabilities = self._policies.initializer, self._capabilities
-        here = capabilities.locality is Locality.SAME_PROCESS
+        asked, here = self._policies.initializer, self._here
         entries = {**self._parts.scope_entries, ENTRY: self.memory.address}
         scope = scope_of(
             self.plan,
             self._name,
             run=self.identity,
-            executor=capabilities.name,
+            executor=self._capabilities.name,
             entries=entries,
             logs=log_settings() if self._logs is not None else None,
             settings=None if here else driver_settings(),
@@ -302,6 +301,7 @@ class RunSteps:
             policies=self._policies,
             history=self._parts.history,
             value_account=self._parts.budget.values,
+            slots=self._parts.slots,
             intermediates=self._parts.intermediates,
             scope=scope,
             context=self._context,

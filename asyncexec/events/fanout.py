@@ -99,7 +99,7 @@ class Fanout:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.failure: BaseException | None = None
-        self._observers = list(observers)
+        self._observers = tuple(observers)
 
     def __bool__(self) -> bool:
         return bool(self._observers)
@@ -112,15 +112,15 @@ class Fanout:
     def send(self, events: Sequence[AnyEvent]) -> None:
         """Give ``events`` to every observer."""
         # Over a copy: an observer that fails is removed while the others are still served.
-        for observer in tuple(self._observers):
+        for observer in self._observers:
             try:
                 observer.observe(events)
             except Exception:
                 logger.exception("observer %r failed and is dropped; the run goes on", observer)
-                self._observers.remove(observer)
+                self._observers = tuple(o for o in self._observers if o is not observer)
             except BaseException as error:  # noqa: BLE001 - it would end the engine, and other runs with it
                 self.failure = error
-                self._observers.remove(observer)
+                self._observers = tuple(o for o in self._observers if o is not observer)
 
     async def finish(self, execution: str, value: Any, error: BaseException | None) -> None:
         """Call ``finish`` of each observer that has one, in a thread, then await ``record``; each with a time-out.

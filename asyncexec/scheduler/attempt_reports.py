@@ -195,7 +195,7 @@ class AttemptReports:
         # Before its other attempts are stopped: their outcomes must find that nothing is left to decide.
         record.complete = True
         # They go on until the backend has stopped them; the first success counts, whatever they report.
-        self._status.unwanted.extend(record.alive)
+        self._status.give_up(record.alive)
         stage.task_records.pop(attempt.task, None)
         stage.poison.forget(attempt.task)
         if stage.backups and attempt.task in stage.backups:
@@ -231,7 +231,7 @@ class AttemptReports:
         if record.alive:
             if not self._retries.count(attempt, record, outcome, tasks_left=self._status.left):
                 return
-            self._status.unwanted.extend(record.alive)  # each of them would kill one more worker
+            self._status.give_up(record.alive)  # each of them would kill one more worker
         self._decided(attempt, record, stage, outcome, now)
 
     def _decided(

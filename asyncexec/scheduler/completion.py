@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.run_status import RunStatus
     from asyncexec.scheduler.stage import AttemptRecord, StageState
+    from asyncexec.straggler.slow_workers import SlowWorkers
 
 
-class SkipsTasks(Protocol):
-    """A run that completes tasks without running them."""
+class SendingRun(Protocol):
+    """A run as the sending of its tasks needs it."""
+
+    @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers and hosts that backups keep apart from."""
+        ...
 
     def skip(self, stage: StageState, task: int, missing: MissingValue, now: float, /) -> None:
         """Complete a task with what is missing of its inputs."""

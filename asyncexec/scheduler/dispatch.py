@@ -192,7 +192,7 @@ class Dispatch:
         for handle in self._handles.values():
             handle.run.stop(error)
             handle.run.abandon_all(now)
-            handle.run.status.unwanted.clear()  # There is no backend to cancel them at.
+            handle.run.status.unwanted = ()  # There is no backend to cancel them at.
             self._touch(handle)
         self.advance(now)
 
@@ -287,22 +287,24 @@ class Dispatch:
         else:
             self._date_all_at = min(self._date_all_at, now + CHECK_SECONDS)
         for number, handle in dated.items():
-            pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
+            pause_ends = math.inf if self._avoid is None else handle.run.pause_ends
             due = handle.guarded(handle.run.next_deadline, now)
-            if handle.run.status.stopping and handle.drain_by is None:  # It has just failed.
-                due = now
+            if handle.run.status.stopping and handle.drain_by is None:
+                due = now  # It has just failed.
             times = (due, handle.drain_by, pause_ends)
             self._deadlines.set(number, min([at for at in times if at is not None]))
 
     def _leave_idle(self, now: float, slots: int) -> None:
         """Make the backend avoid the workers that some run has found slow, where the others do better without them."""
-        changed = [handle.run.slow_workers for handle in self._changed.values()]
-        if self._avoid is None or not any(w.is_due(now) for w in changed):
+        if self._avoid is None:
+            return
+        if not any(handle.run.rests_are_due(now) for handle in self._changed.values()):
             return
         runs = [handle.run for handle in self._handles.values()]
         waiting = self._budget.slots_taken - slots + sum(run.ready_tasks for run in runs)
         tasks_each = max(0.0, waiting / max(1, slots))
-        avoided = frozenset[str]().union(*(r.slow_workers.resting(now, tasks_each) for r in runs))
+        known = [slow for run in runs if (slow := run.known_slow_workers) is not None]
+        avoided = frozenset[str]().union(*(slow.resting(now, tasks_each) for slow in known))
         if avoided != self._avoided:
             self._avoided = avoided
             self._avoid(avoided)
@@ -376,7 +378,7 @@ class Dispatch:
     def _cancel(self, handle: RunHandle, now: float) -> None:
         """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
         run = handle.run
-        unwanted, run.status.unwanted = run.status.unwanted, []
+        unwanted, run.status.unwanted = run.status.unwanted, ()
         # What the backend has not taken yet has certainly not run, so its outcome is known at once.
         withdrawn = self._withdraw(unwanted)
         taken = [attempt for attempt in unwanted if attempt not in withdrawn]

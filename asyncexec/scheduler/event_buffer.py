@@ -42,7 +42,7 @@ class EventBuffer:
     ----------
     events : list
         In order; the dispatch takes them out.
-    notes : list of Note
+    notes : tuple of Note
         What tasks and workers have said, for the driver's logging; the dispatch takes them out, too.
     watched : bool
         Whether there is any observer.
@@ -50,7 +50,7 @@ class EventBuffer:
 
     def __init__(self, execution: str, *, epoch: float, watched: bool) -> None:
         self.events: list[AnyEvent] = []
-        self.notes: list[Note] = []
+        self.notes: tuple[Note, ...] = ()
         self.watched = watched
         self._execution = execution
         self._epoch = epoch
@@ -78,7 +78,7 @@ class EventBuffer:
     def noted(self, attempt: AttemptRecord | None, note: Note, now: float) -> None:
         """Add a note and its event; one that comes after the end of its attempt says itself whose it is."""
         # Notes go to the driver's logging too, whether anybody observes or not.
-        self.notes.append(note)
+        self.notes = (*self.notes, note)
         if not self.watched or note.attempt == NO_ATTEMPT:
             return
         execution, at = self._execution, self._epoch + now

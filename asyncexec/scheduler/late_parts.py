@@ -6,7 +6,6 @@ holds is gone through by the garbage collector again and again.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from asyncexec.straggler.watched import WatchedAttempt
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import StageProgram
     from asyncexec.scheduler.batching import BatchSize
     from asyncexec.straggler.monitor import AttemptMonitor
+    from asyncexec.straggler.slow_workers import SlowWorkers
 
 
 class RunningParts(NamedTuple):
@@ -29,6 +29,11 @@ class RunningParts(NamedTuple):
 
 class MakesParts(Protocol):
     """Makes the parts of a stage, which it is given."""
+
+    @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers of the run on which every task takes long."""
+        ...
 
     def program(self, stage: Any, /) -> StageProgram:
         """Return the program of its tasks."""
@@ -93,5 +98,7 @@ class LateParts[A: WatchedAttempt]:
             self.backups = ()
             del self.inputs, self.batch, self.monitor
         if not keeps_program:
-            with suppress(AttributeError):  # It was never asked for.
+            try:
                 del self.program
+            except AttributeError:  # It was never asked for.
+                return

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+
+class Offers(Protocol):
+    """The order of stages that have tasks to send."""
+
+    def offer(self, stage: Any, /) -> None:
+        """Take in a stage that has some."""
+        ...
 
 
 class ReadyQueue:
@@ -13,21 +22,27 @@ class ReadyQueue:
     ----------
     count : int
         The tasks in it.
-    filled : callable
-        Called when there are tasks where there were none.
+    order, stage : Offers, object
+        What is offered the stage when there are tasks where there were none.
     followed : dict of int to bool, or None
         Tasks that are with the backend already, behind what they read, and whether that is complete: then they are not
         added, unless they are let go of.
     """
 
-    __slots__ = ("_runs", "count", "filled", "followed")
+    __slots__ = ("_runs", "count", "followed", "order", "stage")
 
     def __init__(self) -> None:
         # [start, stop); only while there are any, as an empty one is larger than all else of a stage that waits.
         self._runs: deque[list[int]] | None = None
         self.count = 0
-        self.filled: Callable[[], object] = _nothing
+        self.order: Offers | None = None
+        self.stage: Any = None
         self.followed: dict[int, bool] | None = None
+
+    def filled(self) -> None:
+        """Offer the stage, as there are tasks where there were none."""
+        if self.order is not None:
+            self.order.offer(self.stage)
 
     @property
     def first(self) -> int | None:
@@ -48,8 +63,10 @@ class ReadyQueue:
             runs[-1][1] = task + 1
         else:
             runs.append([task, task + 1])
-        if self.count == 1:
-            self.filled()
+        if (
+            self.count == 1 and self.order is not None
+        ):  # without a call, as for every task of a chain
+            self.order.offer(self.stage)
 
     def push_run(self, start: int, stop: int) -> None:
         """Add the tasks ``start`` to ``stop`` (exclusive) at the end."""
@@ -118,7 +135,3 @@ class ReadyQueue:
         if self._runs is None:
             self._runs = deque()
         return self._runs
-
-
-def _nothing() -> None:
-    return None

@@ -128,10 +128,14 @@ class Recovery:
             self._let_go(key)
         return again
 
-    def held(self, position: int, tasks: Sequence[int] | None) -> Sequence[int] | None:
+    def free(self, position: int, tasks: Sequence[int] | None) -> None:
+        """Free the outputs of these tasks (of all, for None), which no task reads any more but to run again."""
+        if self._held and any(stage == position for stage, _ in self._held):
+            tasks = self._not_held(position, tasks)
+        self._outputs.free(position, tasks)
+
+    def _not_held(self, position: int, tasks: Sequence[int] | None) -> Sequence[int]:
         """Return those of ``tasks`` (all, for None) that can be freed; others are after they have been read again."""
-        if not self._held or not any(stage == position for stage, _ in self._held):
-            return tasks
         among = range(self._stages[position].tasks) if tasks is None else tasks
         self._freed_later.update(
             ((position, t), None) for t in among if (position, t) in self._held

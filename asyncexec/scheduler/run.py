@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.retries import Retries
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
+    from asyncexec.straggler.slow_workers import SlowWorkers
 
 
 class Run:
@@ -61,8 +62,6 @@ class Run:
         The events and notes so far; the dispatch takes them out.
     priority : int
         A run of higher priority is served first.
-    slow_workers : SlowWorkers
-        The workers on which every task takes long.
     """
 
     def __init__(
@@ -83,7 +82,6 @@ class Run:
         self.status = RunStatus(sum([stage.readiness.tasks for stage in self.stages]))
         self.late = LateStages(state.plan.stages)
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
-        self.slow_workers = state.slow_workers
         self.priority = state.policies.priority
         self._state = state
         self._journal = state.journal
@@ -106,7 +104,6 @@ class Run:
             event_buffer=self.event_buffer,
             epoch=epoch,
             values=state.values,
-            slow_workers=state.slow_workers,
             journaled=state.journal is not None,
         )
         self._running = self.sender.running
@@ -139,6 +136,27 @@ class Run:
         return self._made.retries
 
     @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers on which every task takes long."""
+        return self._state.slow_workers
+
+    @property
+    def known_slow_workers(self) -> SlowWorkers | None:
+        """The same, if any worker was compared."""
+        return self._state.known_slow_workers
+
+    def rests_are_due(self, now: float) -> bool:
+        """Return whether the workers to leave idle may be others now."""
+        known = self._state.known_slow_workers
+        return known is not None and known.is_due(now)
+
+    @property
+    def pause_ends(self) -> float:
+        """The time at which a worker is tried again that is left idle; infinity while there is none."""
+        known = self._state.known_slow_workers
+        return math.inf if known is None else known.next_change
+
+    @property
     def recovery(self) -> Recovery:
         """The values and chunks that are lost or damaged, and made again."""
         return self._made.recovery
@@ -169,7 +187,8 @@ class Run:
     def incomplete(self) -> bool:
         """True while tasks are left, sizes are not known, items may come, or lost values are not there again."""
         late = self.late.unresolved or self.growth.open
-        return bool(self.status.left or late or self._state.recovery.readers)
+        recovers = self._parts is not None and self._parts.recovery.readers
+        return bool(self.status.left or late or recovers)
 
     @property
     def running(self) -> int:
@@ -286,7 +305,8 @@ class Run:
         due = clock.take_due(now)
         if not self.status.stopping and (error := clock.exceeded(due, now)) is not None:
             self.stop(error)
-        self.status.unwanted.extend(clock.check(due, now, stopping=self.status.stopping))
+        if too_old := clock.check(due, now, stopping=self.status.stopping):
+            self.status.give_up(too_old)
 
     def next_deadline(self, now: float) -> float | None:
         """Return the time of the next :meth:`tick`; None if only a report can change anything."""
@@ -309,7 +329,7 @@ class Run:
         self.growth.stop()
         for stage in self.stages:
             stage.clear()
-        status.unwanted.extend(self._running)
+        status.give_up(self._running)
         self._budget.withdraw(self)
 
     def abandon_all(self, now: float) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from anyio import to_thread
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from asyncexec.backends.contract import Report
     from asyncexec.events.fanout import Fanout
-    from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
     from asyncexec.worker.records import Note
 
@@ -25,8 +24,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncexec")
 
 
-async def _in_any_thread(function: Callable[[], SizedStages]) -> SizedStages:
-    return await to_thread.run_sync(function)
+class BlockingCalls(Protocol):
+    """Makes the blocking calls of a run, one after another."""
+
+    async def beside[T](self, function: Callable[[], T]) -> T:
+        """Return the result of a call, while the run goes on."""
+        ...
 
 
 class RunHandle:
@@ -38,19 +41,24 @@ class RunHandle:
         run: Run,
         fanout: Fanout,
         log: Callable[[Sequence[Note]], None] | None = None,
-        blocking: Callable[[Callable[[], SizedStages]], Awaitable[SizedStages]] = _in_any_thread,
+        calls: BlockingCalls | None = None,
     ) -> None:
         self.number = number
         self.run = run
         self.fanout = fanout
         self.log = log
         """Takes what tasks and workers say, for the driver's logging."""
-        self.blocking = blocking
-        """Makes a call that blocks, such as to create arrays, in order with the others of this run."""
+        self._calls = calls
         self.finished = SetOnce()
         self.drain_by: float | None = None
         self.late_saves: tuple[Event, ...] = ()
         """Set as the saves end that were given up: until then its tasks may write."""
+
+    async def blocking[T](self, function: Callable[[], T]) -> T:
+        """Make a call that blocks, such as to create arrays, in order with the others of this run."""
+        if self._calls is None:
+            return await to_thread.run_sync(function)
+        return await self._calls.beside(function)
 
     def guarded[**P, T](
         self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs
@@ -103,7 +111,7 @@ class RunHandle:
         """Pass the run's notes to the driver's logging, and its events to observers; one of these may stop the run."""
         run = self.run
         buffer = run.event_buffer
-        notes, buffer.notes = buffer.notes, []
+        notes, buffer.notes = buffer.notes, ()
         if notes and self.log is not None:
             self.log(notes)
         events, buffer.events = buffer.events, []

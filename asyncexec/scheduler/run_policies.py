@@ -149,7 +149,8 @@ class RunPolicies:
     def override(self, **options: Any) -> Self:
         """Return these policies with those that are given, as users write them, and not None replaced."""
         given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **{n: _READ[n](v) if n in _READ else v for n, v in given.items()})
+        read = {n: _READ[n](v) if n in _READ else v for n, v in given.items()}
+        return replace(self, **read) if read else self
 
     def for_stage(self, stage: Stage) -> Self:
         """Return the policies of ``stage``: its own overrides, and those of the run otherwise.

@@ -38,15 +38,15 @@ class RunState:
     def __init__(self, setup: RunSetup) -> None:
         plan, policies, workspace = setup.plan, setup.policies, setup.workspace
         self.plan = plan
-        self.worker_starts = WorkerStarts()
-        self.slow_workers = SlowWorkers(self.worker_starts.hosts)
+        self._worker_starts: WorkerStarts | None = None
+        self.known_slow_workers: SlowWorkers | None = None
         self.policies = policies
         self.slots = setup.slots
         self._workspace = workspace
         self.journal = journal = setup.journal
         # Whether programs are packed for other processes, once, before the run begins.
         self.keeps_programs = setup.capabilities.locality is not Locality.SAME_PROCESS
-        self._passing: set[tuple[int, int]] = set()
+        self._passing: dict[tuple[int, int], None] = {}
         large_values = None
         if setup.value_store is not None and (policies.value_threshold or journal is not None):
             # Where tasks are noted with their values, workers pickle all of them.
@@ -62,15 +62,16 @@ class RunState:
             journal=journal,
         )
         self._graph = graph_of(plan, barriers=policies.barriers)
-        self._done = [self._done_tasks(i, stage) for i, stage in enumerate(plan.stages)]
+        self._done: Sequence[Sequence[range]] = [
+            self._done_tasks(i, stage) for i, stage in enumerate(plan.stages)
+        ]
         if policies.resume and workspace is not None:
             self._done = with_unneeded(plan.stages, self._done, self._graph, workspace)
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
         self._maker = StageMaker(
             setup,
-            starts=self.worker_starts,
-            slow_workers=self.slow_workers,
+            workers=self,
             values=self.values,
             large_values=large_values,
         )
@@ -79,8 +80,31 @@ class RunState:
         )
         # Where an earlier run has left gaps, a task may be complete and what it read not: only then it is looked up.
         self._completed = CompletedTasks(self._done) if policies.resume else None
-        self._outputs = Outputs(self.values, self.stages, workspace, self._completed)
-        self.recovery = Recovery(self._outputs, self.stages)
+        self._recovery: Recovery | None = None
+
+    # What is made when it is first needed, as most of a thousand runs wait
+
+    @property
+    def worker_starts(self) -> WorkerStarts:
+        """The time that the workers of the run take to start."""
+        if self._worker_starts is None:
+            self._worker_starts = WorkerStarts()
+        return self._worker_starts
+
+    @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers on which every task takes long."""
+        if self.known_slow_workers is None:
+            self.known_slow_workers = SlowWorkers(self.worker_starts.hosts)
+        return self.known_slow_workers
+
+    @property
+    def recovery(self) -> Recovery:
+        """The values and chunks that are lost or damaged, and made again."""
+        if self._recovery is None:
+            outputs = Outputs(self.values, self.stages, self._workspace, self._completed)
+            self._recovery = Recovery(outputs, self.stages)
+        return self._recovery
 
     def damaged(self, stage: StageState) -> Sequence[int]:
         """Return the tasks of an earlier run that run again because their chunks are damaged."""
@@ -88,7 +112,8 @@ class RunState:
 
     def begin(self) -> Iterator[int]:
         """Make the first tasks ready; yield the stages that are complete already."""
-        return self._readiness.begin(self._done)
+        done, self._done = self._done, ()
+        return self._readiness.begin(done)
 
     def complete(self, stage: StageState, task: int, value: Any) -> None:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
@@ -133,14 +158,14 @@ class RunState:
         """Return whether a further run may take this value: none that is missing, and none made with one missing."""
         lasts = not isinstance(value, MissingValue)
         if lasts and self.values.has_missing:
-            lasts = self._passing.isdisjoint(
-                (edge.producer, p)
+            lasts = not any(
+                (edge.producer, p) in self._passing
                 for edge in self._graph.inputs[position]
                 for run in edge.producers(task)
                 for p in run
             )
         if not lasts:
-            self._passing.add((position, task))
+            self._passing[position, task] = None
         return lasts
 
     def size(self, positions: Sequence[int], *, watched: bool) -> SizedStages:
@@ -219,7 +244,7 @@ class RunState:
             self._free(producer, None)
 
     def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
-        self._outputs.free(producer.position, self.recovery.held(producer.position, tasks))
+        (self._recovery or self.recovery).free(producer.position, tasks)
 
     def _done_tasks(self, position: int, stage: Stage) -> Sequence[range]:
         if not self.policies.resume or stage.is_late:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 
 class RunStatus:
     """The status of a run, which its parts share.
@@ -14,7 +16,7 @@ class RunStatus:
         Whether nothing more is started.
     error : Exception or None
         The error that the run failed with.
-    unwanted : list of int
+    unwanted : sequence of int
         Attempts to cancel; the dispatch takes them out.
     abandoned : int
         Attempts that are no longer waited for and may still be running, on a backend that cannot kill.
@@ -27,5 +29,9 @@ class RunStatus:
         self.left = left
         self.stopping = False
         self.error: Exception | None = None
-        self.unwanted: list[int] = []
+        self.unwanted: Sequence[int] = ()
         self.abandoned = 0
+
+    def give_up(self, attempts: Iterable[int]) -> None:
+        """Add attempts to cancel."""
+        self.unwanted = [*self.unwanted, *attempts]

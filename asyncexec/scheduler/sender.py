@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.admission import AdmissionBudget
-    from asyncexec.scheduler.completion import SkipsTasks
+    from asyncexec.scheduler.completion import SendingRun
     from asyncexec.scheduler.event_buffer import EventBuffer
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.straggler.slow_workers import SlowWorkers
 
 new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
@@ -36,7 +35,7 @@ class Sender:
 
     Parameters
     ----------
-    owner : SkipsTasks
+    owner : SendingRun
         The run, as the budget names it in a reservation; it completes tasks that need not run.
     plan : str
         Its name, for messages.
@@ -52,8 +51,6 @@ class Sender:
     epoch : float
         The offset from the clock of the driver to seconds since the epoch.
     values : ResultStore
-    slow_workers : SlowWorkers
-        The workers and hosts that backups keep apart from.
     journaled : bool
         Whether each value is noted as it comes, before anything reads it.
 
@@ -71,7 +68,7 @@ class Sender:
 
     def __init__(
         self,
-        owner: SkipsTasks,
+        owner: SendingRun,
         plan: str,
         stages: list[StageState],
         *,
@@ -83,7 +80,6 @@ class Sender:
         event_buffer: EventBuffer,
         epoch: float,
         values: ResultStore,
-        slow_workers: SlowWorkers,
         journaled: bool = False,
     ) -> None:
         self.order = StageOrder()
@@ -102,14 +98,12 @@ class Sender:
         self._event_buffer = event_buffer
         self._epoch = epoch
         self._values = values
-        self._slow_workers = slow_workers
         self._begun: dict[StageState, None] | None = {} if policies.one_stage_at_a_time else None
         self._memory_wait: MemoryWait | None = None
         follows = capabilities.follows and not journaled
         one_by_one = policies.one_stage_at_a_time or policies.most_in_flight is not None
-        self._run_ahead = (
-            RunAhead(stages, self.running, ids) if follows and not one_by_one else None
-        )
+        self._follows = follows and not one_by_one
+        self._run_ahead: RunAhead | None = None  # made with the first batch
         self.outlet: Outlet | None = None
         self.add([s for s in stages if s.stage.grows or not s.stage.is_late])
 
@@ -233,8 +227,11 @@ class Sender:
             if not tasks:
                 return None
         batch = self._send(stage, tasks, now)
-        ahead = None if one or self.outlet is not None else self._run_ahead
-        return batch if ahead is None else ahead.followed(batch, stage, now)
+        if one or self.outlet is not None or not self._follows:
+            return batch
+        if self._run_ahead is None:
+            self._run_ahead = RunAhead(self._stages, self.running, self._ids)
+        return self._run_ahead.followed(batch, stage, now)
 
     def _with_inputs(self, stage: StageState, tasks: Sequence[int], now: float) -> Sequence[int]:
         """Return those of ``tasks`` of which no input is missing; the others are complete by that."""
@@ -329,7 +326,7 @@ class Sender:
             jobs.append(new(AttemptSpec, (attempt_id, task, inputs, attempt.number)))
         if not backup:
             return Batch(stage.program, jobs)
-        apart = self._slow_workers.apart_from(workers_of(stage, tasks))
+        apart = self._owner.slow_workers.apart_from(workers_of(stage, tasks))
         return Batch(stage.program, jobs, apart)
 
     def begin_stage(self, stage: StageState, now: float) -> None:

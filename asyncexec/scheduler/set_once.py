@@ -18,11 +18,12 @@ class SetOnce:
     True
     """
 
-    __slots__ = ("_set", "_waiters")
+    __slots__ = ("_first", "_others", "_set")
 
     def __init__(self) -> None:
         self._set = False
-        self._waiters: tuple[asyncio.Future[None], ...] = ()
+        self._first: asyncio.Future[None] | None = None
+        self._others: tuple[asyncio.Future[None], ...] = ()
 
     def is_set(self) -> bool:
         """Return whether it is set."""
@@ -31,9 +32,10 @@ class SetOnce:
     def set(self) -> None:
         """Set it, and let all that wait go on; in the thread of their event loop."""
         self._set = True
-        waiters, self._waiters = self._waiters, ()
-        for waiter in waiters:
-            if not waiter.done():
+        first, self._first = self._first, None
+        others, self._others = self._others, ()
+        for waiter in (first, *others):
+            if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self) -> None:
@@ -41,15 +43,18 @@ class SetOnce:
         if self._set:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters = (*self._waiters, waiter)
+        if self._first is None:
+            self._first = waiter
+        else:
+            self._others = (*self._others, waiter)
         try:
             await waiter
         except BaseException:
-            self._waiters = _without(waiter, self._waiters)
+            self._forget(waiter)
             raise
 
-
-def _without(
-    one: asyncio.Future[None], waiters: tuple[asyncio.Future[None], ...]
-) -> tuple[asyncio.Future[None], ...]:
-    return tuple(each for each in waiters if each is not one)
+    def _forget(self, waiter: asyncio.Future[None]) -> None:
+        if self._first is waiter:
+            self._first = None
+        else:
+            self._others = tuple(each for each in self._others if each is not waiter)

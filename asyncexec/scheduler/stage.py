@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.throttle import Throttle
-    from asyncexec.straggler.slow_workers import SlowWorkers
 
 
 @dataclass(slots=True)
@@ -208,7 +207,7 @@ class StageState(LateParts[AttemptRecord]):
 
     __slots__ = (
         "_poison",
-        "_slow_workers",
+        "_rests_workers",
         "depth",
         "detects_hangs",
         "exclusive",
@@ -245,7 +244,6 @@ class StageState(LateParts[AttemptRecord]):
         readers: Sequence[Edge],
         references: ReferenceCounts | None,
         figures: StageResult,
-        slow_workers: SlowWorkers,
     ) -> None:
         super().__init__(maker)
         self.position = position
@@ -259,7 +257,7 @@ class StageState(LateParts[AttemptRecord]):
         self.references = references
         self.figures = figures
         self.worker_watch: WorkerWatch[AttemptRecord] | None = None
-        self._slow_workers = slow_workers if rests_workers(policies.straggler) else None
+        self._rests_workers = rests_workers(policies.straggler)
         self.task_records: dict[int, TaskRecord] = {}
         self.exclusive: tuple[int, ...] = ()
         self._poison: PoisonWatch | None = None
@@ -306,10 +304,10 @@ class StageState(LateParts[AttemptRecord]):
         """Take the duration of an attempt, scaled to a whole task, for evidence of how slow its worker is."""
         watch, lease = self.worker_watch, attempt.lease
         if watch is None:
-            if self._slow_workers is None:
+            if not self._rests_workers:
                 return
             monitor = self.monitor
-            watch = WorkerWatch(self._slow_workers, monitor.attempts, monitor.sizes)
+            watch = WorkerWatch(self._maker.slow_workers, monitor.attempts, monitor.sizes)
             self.worker_watch = watch
         if watch.ranks is None and complete:
             watch.begin(self.monitor.typical_seconds())

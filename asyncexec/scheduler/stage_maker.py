@@ -5,7 +5,7 @@ A plan may have thousands of stages, so what is the same for all is found once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.backends.contract import RunScope, StageProgram
 from asyncexec.events.stage_result import StageResult
@@ -31,6 +31,20 @@ if TYPE_CHECKING:
     from asyncexec.worker.values import LargeValues
 
 
+class KnowsWorkers(Protocol):
+    """A run that knows its workers; both are made when they are first asked for."""
+
+    @property
+    def worker_starts(self) -> WorkerStarts:
+        """The time that its workers take to start."""
+        ...
+
+    @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers on which every task takes long."""
+        ...
+
+
 class StageMaker:
     """Makes the states of the stages of one run, and their parts (see :class:`.MakesParts`).
 
@@ -38,8 +52,7 @@ class StageMaker:
     ----------
     setup : RunSetup
         Of the run.
-    starts : WorkerStarts
-    slow_workers : SlowWorkers
+    workers : KnowsWorkers
     values : ResultStore
     large_values : LargeValues or None
     """
@@ -48,26 +61,21 @@ class StageMaker:
         "_large_values",
         "_scope",
         "_setup",
-        "_slow_workers",
-        "_starts",
         "_values",
-        "_wanted_values",
+        "_workers",
     )
 
     def __init__(
         self,
         setup: RunSetup,
         *,
-        starts: WorkerStarts,
-        slow_workers: SlowWorkers,
+        workers: KnowsWorkers,
         values: ResultStore,
         large_values: LargeValues | None,
     ) -> None:
         self._setup = setup
         self._scope = setup.scope or RunScope(execution=setup.name, plan=setup.plan.name)
-        self._wanted_values = frozenset((*setup.plan.returns, *setup.plan.keeps))
-        self._starts = starts
-        self._slow_workers = slow_workers
+        self._workers = workers
         self._values = values
         self._large_values = large_values
 
@@ -111,13 +119,17 @@ class StageMaker:
             readers=graph.outputs[position],
             references=self._references(stage, graph.outputs[position]),
             figures=_first_figures(stage, io, width=width, resumed=resumed),
-            slow_workers=self._slow_workers,
         )
         if io is not None:
             state.program = self._program(stage, io, width)
         return state
 
     # -- the parts of a stage whose tasks run
+
+    @property
+    def slow_workers(self) -> SlowWorkers:
+        """The workers of the run on which every task takes long."""
+        return self._workers.slow_workers
 
     def program(self, state: StageState) -> StageProgram:
         """Return the program of a stage, which is made at once where its tasks read or write chunks."""
@@ -138,14 +150,14 @@ class StageMaker:
             overlaps=program.overlaps,
             history=history.durations,
         )
-        monitor = AttemptMonitor[AttemptRecord](
+        monitor: AttemptMonitor[AttemptRecord] = AttemptMonitor(
             # A backup runs the task a second time, which only an idempotent stage allows.
             state.policies.straggler if stage.idempotent else Off(),
             state.figures,
             history=history.durations,
             like=history.copies,
             sizes=None if sized is None else sizes_of(sized, program.shape),
-            starts=self._starts,
+            starts=self._workers.worker_starts,
             slots=self._setup.slots,
             kills=capabilities.kills,
             metered=capabilities.metered,
@@ -183,7 +195,8 @@ class StageMaker:
         if not outputs or (stage.late is not None and not stage.late.grows):
             return None
         if stage.holds_values:
-            wanted = stage.name not in self._wanted_values
+            plan = self._setup.plan
+            wanted = stage.name not in plan.returns and stage.name not in plan.keeps
         else:
             wanted = workspace is not None and workspace.releases(stage)
         return ReferenceCounts(stage.tasks, outputs) if wanted else None

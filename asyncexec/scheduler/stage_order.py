@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from heapq import heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -43,7 +42,8 @@ class StageOrder:
         """Take in a stage, now and whenever it gets something to send."""
         self._forget(stage.position)
         self._stages[stage.position] = stage
-        stage.readiness.queue.filled = partial(self.offer, stage)
+        queue = stage.readiness.queue
+        queue.order, queue.stage = self, stage
         if stage.launchable:
             self.offer(stage)
 

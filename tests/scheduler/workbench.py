@@ -123,8 +123,8 @@ class Workbench:
 
     def cancelled(self) -> list[int]:
         """Take the attempts that the run wants cancelled."""
-        unwanted, self.run.status.unwanted = self.run.status.unwanted, []
-        return unwanted
+        unwanted, self.run.status.unwanted = self.run.status.unwanted, ()
+        return list(unwanted)
 
     def finish(self) -> None:
         """Let everything succeed to the end."""
