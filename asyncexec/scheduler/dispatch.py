@@ -296,9 +296,8 @@ class Dispatch:
 
     def _leave_idle(self, now: float, slots: int) -> None:
         """Make the backend avoid the workers that some run has found slow, where the others do better without them."""
-        if self._avoid is None:
-            return
-        if not any(handle.run.rests_are_due(now) for handle in self._changed.values()):
+        changed = () if self._avoid is None else self._changed.values()
+        if self._avoid is None or not any(each.run.rests_are_due(now) for each in changed):
             return
         runs = [handle.run for handle in self._handles.values()]
         waiting = self._budget.slots_taken - slots + sum(run.ready_tasks for run in runs)

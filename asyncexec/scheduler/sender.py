@@ -10,6 +10,7 @@ from asyncexec.backends.contract import AttemptSpec, Batch
 from asyncexec.errors import InputError
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
+from asyncexec.scheduler.batching import DEAR_SECONDS
 from asyncexec.scheduler.run_ahead import RunAhead
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
 from asyncexec.scheduler.stage_order import StageOrder
@@ -94,6 +95,7 @@ class Sender:
         self._circuit = circuit
         self._tells_progress = capabilities.tells_progress
         self._shares_slots = capabilities.shares_slots
+        self._is_dear = capabilities.call_seconds >= DEAR_SECONDS
         self._ids = ids
         self._event_buffer = event_buffer
         self._epoch = epoch
@@ -266,7 +268,7 @@ class Sender:
         budget, resources = self._budget, stage.stage.resources
         if budget.values.must_wait and budget.batches and not stage.stage.reads:
             wait = ValueWait()
-        elif budget.slots_taken >= slots and stage.batch.is_unmeasured:
+        elif self._is_dear and budget.slots_taken >= slots and stage.batch.is_unmeasured:
             wait = SlotWait(slots)
         elif resources and not (
             budget.fits_resources(resources) and resources.keys().isdisjoint(held)
