@@ -40,7 +40,7 @@ class BeamBackend(BlockingBackend):
         tells_progress=False,
         native_retry="bundles that raise: none does; an element that comes again is not run again, but lost",
         call_seconds=0.3,
-        overlaps=True,
+        overlaps=False,  # A thread of the runner that waits for a store cannot be left to itself.
     )
 
     @takes_options(BeamOptions)

@@ -67,8 +67,9 @@ class PoolKind:
             call_seconds=self.call_seconds,
             worker_bytes=memory_bytes,
             guarantees_memory=memory_bytes is not None,
-            # Elsewhere nothing is told within a call: one task that hangs would take all that load with it for hung.
-            overlaps=self.locality is Locality.SAME_PROCESS,
+            # Of processes nothing is told within a call: one task that hangs would take all that load with it for hung.
+            # A thread of somebody's pool that waits for a store cannot be left to itself: the pool would wait for it.
+            overlaps=False,
         )
 
 
