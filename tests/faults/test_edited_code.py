@@ -40,6 +40,6 @@ def test_what_other_code_has_computed_does_not_count(trial, tmp_path):
     trial.count("at most", most)
     assert again <= most
     # What the killed run of other code has left is known as such, and removed on demand.
-    clean(tmp_path / "work", older_than=0)
+    clean(tmp_path / "work", older_than=0, remove=True)
     check_nothing_else(tmp_path, ["code", *names(told["program"])])
     trial.count(RIGHT)

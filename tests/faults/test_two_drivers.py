@@ -37,12 +37,12 @@ def test_two_drivers_do_each_other_no_harm(trial, tmp_path):
     trial.count("faults", 1 + killed)
     if not killed:
         check_whole(tmp_path, base["program"], done, existing=existing)
-    clean(tmp_path / "work", older_than=0)
+    clean(tmp_path / "work", older_than=0, remove=True)
     if not done:
         last = drive(briefs[0] | {"overwrite": True, "resume": False})
         assert "ran" in last, last
         check_targets(tmp_path, base["program"])
-    clean(tmp_path / "work", older_than=0)
+    clean(tmp_path / "work", older_than=0, remove=True)
     check_nothing_else(tmp_path, names(base["program"]))
     trial.count(RIGHT)
 

@@ -245,7 +245,7 @@ class OnePlace(RuleBasedStateMachine):
 
     @rule()
     def clean(self):
-        clean(self.world.work_dir, older_than=0)
+        clean(self.world.work_dir, older_than=0, remove=True)
 
     def fresh(self, name):
         self.number += 1
