@@ -12,6 +12,7 @@ Importing it also registers the accessor ``.asyncexec`` of datasets and data arr
 
 from typing import TYPE_CHECKING
 
+from asyncexec.integrations.xarray import accessors
 from asyncexec.lazy import names_of
 
 if TYPE_CHECKING:
@@ -29,3 +30,5 @@ else:
             "set_options": "settings",
         },
     )
+
+accessors.register()
