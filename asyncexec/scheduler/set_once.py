@@ -9,6 +9,7 @@ class SetOnce:
     """An event of asyncio that is never cleared. Each task that waits for it has a future.
 
     >>> import asyncio
+    >>> from asyncexec.scheduler.set_once import SetOnce
     >>> async def main():
     ...     event = SetOnce()
     ...     asyncio.get_running_loop().call_soon(event.set)
