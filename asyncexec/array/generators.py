@@ -34,16 +34,28 @@ class Range:
     def __call__(self, positions: Positions) -> NDArray[Any]:
         (numbers,) = positions
         found: NDArray[Any]
+        # Added in place: beside the numbers and the result, nothing of their size is held.
         if not (isinstance(self.start, int) and isinstance(self.step, int)):
-            found = self.start + numbers * float(self.step)
+            found = numbers * float(self.step)
+            found += self.start
         elif self.dtype.kind == "u":
             # Exact modulo 2**64, as the values are that fit.
             modulus = 2**64
-            scaled = numbers.astype(np.uint64) * np.uint64(self.step % modulus)
-            found = scaled + np.uint64(self.start % modulus)
+            found = numbers.astype(np.uint64)
+            found *= np.uint64(self.step % modulus)
+            found += np.uint64(self.start % modulus)
         else:
-            found = self.start + numbers * self.step
-        return np.asarray(found).astype(self.dtype, copy=False)
+            found = numbers * self.step
+            found += self.start
+        return found.astype(self.dtype, copy=False)
+
+    def working_bytes(self, lengths: tuple[int, ...]) -> int:
+        """Return the bytes of temporaries for a block of these lengths: the numbers, and values that are cast."""
+        exact = isinstance(self.start, int) and isinstance(self.step, int)
+        made = np.dtype(
+            (np.uint64 if self.dtype.kind == "u" else np.int64) if exact else np.float64
+        )
+        return math.prod(lengths) * (8 if made == self.dtype else 16)
 
 
 @dataclass(frozen=True, slots=True)
