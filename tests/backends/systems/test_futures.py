@@ -1,5 +1,6 @@
 """The suite on the pools of the standard library, and what the default run leaves out of it elsewhere."""
 
+import gc
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -34,6 +35,15 @@ class TestProcessPool(BackendConformance):
         return lambda: FuturesBackend(
             executor=lambda: ProcessPoolExecutor(2, mp_context=context), max_workers=2
         )
+
+
+@pytest.fixture(autouse=True)
+def no_pool_is_left_as_garbage():
+    """Pools of loky are circles that hold semaphores, and those of multiprocessing must not be let go of while it
+    tells its tracker of others: the garbage collector would do that in any test after these.
+    """
+    yield
+    gc.collect()
 
 
 BRIEFLY_TESTED = {
