@@ -63,9 +63,8 @@ class ReadyQueue:
             runs[-1][1] = task + 1
         else:
             runs.append([task, task + 1])
-        if (
-            self.count == 1 and self.order is not None
-        ):  # without a call, as for every task of a chain
+        # As `filled` does, without the call: this is the way of every task of a chain.
+        if self.count == 1 and self.order is not None:
             self.order.offer(self.stage)
 
     def push_run(self, start: int, stop: int) -> None:

@@ -40,7 +40,9 @@ class BeamBackend(BlockingBackend):
         tells_progress=False,
         native_retry="bundles that raise: none does; an element that comes again is not run again, but lost",
         call_seconds=0.3,
-        overlaps=False,  # A thread of the runner that waits for a store cannot be left to itself.
+        # A thread of the runner that waits for a store cannot be left to itself, and elsewhere nothing is told within a
+        # batch.
+        overlaps=False,
     )
 
     @takes_options(BeamOptions)
@@ -57,7 +59,6 @@ def _capabilities(features: Capabilities, options: BeamOptions) -> Capabilities:
     return replace(
         here,
         locality=Locality.SAME_HOST if options.direct else Locality.ELSEWHERE,
-        overlaps=False,  # Nothing is told within a batch.
         isolated=options.separate,
         metered=not options.direct,
         call_seconds=here.call_seconds if options.direct else 10.0,
