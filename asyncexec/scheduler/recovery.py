@@ -61,8 +61,8 @@ class Recovery:
         self._runs: dict[TaskKey, int] = {}
         # How many outputs each waiting task waits for.
         self._lacks: dict[TaskKey, int] = {}
-        # Those of `readers` that are waited for because they are not complete, and do not run again. A dictionary, as a
-        # set that is empty is gone through by the garbage collector, and an empty dictionary (before Python 3.14) is not.
+        # Those of `readers` that are waited for because they are not complete, and do not run again. A dictionary: the
+        # garbage collector goes through empty sets, but (before Python 3.14) not through empty dictionaries.
         self._awaited: dict[TaskKey, None] = {}
         self._made_at: dict[TaskKey, float] = {}
         # The tasks whose output must not be freed yet, by those that read it once more; and those that then can be.
