@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 NEW = "new"
 REPLACED = "replaced"
-LEFT = re.compile(rf"(.+)\.({NEW}|{REPLACED}|{REMOVED})-([0-9a-f]{{16}})")
+LEFT = re.compile(rf"(.+)\.({NEW}|{REPLACED}|{REMOVED})-([0-9a-f]{{16,}})")
 """The names of what a killed run may have left next to an array: the array's, what it is, and the run's or plan's."""
 
 

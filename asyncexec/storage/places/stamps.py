@@ -21,6 +21,7 @@ from typing import Any
 FIELD = "asyncexec"
 STAGED = ".asyncexec-new"
 """The object at an array that has what its metadata are to be when the run that replaces it is complete."""
+_latest = [0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,9 @@ class Stamp:
 
 def new_run() -> str:
     """Return a name for a run, which no other has; names of runs that begin later are greater."""
-    hundredths = time.time_ns() // 10**7
-    return f"{hundredths:010x}{uuid.uuid4().hex[:6]}"
+    # Clocks may be set back, and show the same time twice.
+    _latest[0] = now = max(time.time_ns(), _latest[0] + 1)
+    return f"{now:016x}{uuid.uuid4().hex[:6]}"
 
 
 def stamp_of(documents: Mapping[str, bytes]) -> Stamp | None:
