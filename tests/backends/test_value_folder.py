@@ -96,8 +96,8 @@ def test_a_copy_of_a_process_that_was_killed_does_not_keep_its_directory(places)
         "from asyncexec.storage.places.locked_directory import LockedDirectory\n"
         "made = LockedDirectory.make(Path(sys.argv[1]))\n"
         "if not os.fork():\n"
-        "    sys.stdin.read(); os._exit(0)\n"
-        "print('made', flush=True); os.kill(os.getpid(), 9)\n"
+        "    print('made', flush=True); sys.stdin.read(); os._exit(0)\n"
+        "os.kill(os.getpid(), 9)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(places[0])],
