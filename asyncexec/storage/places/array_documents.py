@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -13,12 +12,13 @@ import numcodecs
 import zarr
 from zarr.core.buffer import Buffer
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
-from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
+from zarr.errors import UnknownCodecError
 from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.lengths import as_data
 from asyncexec.storage.chunks.codec_libraries import plain_codec
+from asyncexec.storage.places.unstable_types import unstable_types_allowed
 from asyncexec.storage.places.urls import split_query
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
     """
     files: dict[str, Buffer] = {}
     try:
-        with warnings.catch_warnings(), _listed_chunks(allowed=ref.is_irregular):
-            warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        with unstable_types_allowed(), _listed_chunks(allowed=ref.is_irregular):
             zarr.create_array(
                 MemoryStore(files),
                 shape=ref.shape,
@@ -87,9 +86,7 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
         If it is not the document of an array that Zarr can read.
     """
     found: dict[str, Any] = json.loads(document)
-    with warnings.catch_warnings(), irregular_allowed(found):
-        # About what was written is told when it is written.
-        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+    with unstable_types_allowed(), irregular_allowed(found):
         return (
             ArrayV2Metadata.from_dict(found)
             if found.get("zarr_format") == 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.errors import BaseZarrError, UnstableSpecificationWarning
+from zarr.errors import BaseZarrError
 
 from asyncexec.errors import (
     ArrayNotFoundError,
@@ -34,6 +33,7 @@ from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.metadata import array_document, documents, is_array, read_file
 from asyncexec.storage.places.stamps import FIELD, stamp_of
 from asyncexec.storage.places.stores import open_place
+from asyncexec.storage.places.unstable_types import unstable_types_allowed
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -133,9 +133,7 @@ def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:
 
 
 def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> StoredArray:
-    with warnings.catch_warnings():
-        # Zarr warns of types whose names may change, as it should when they are written.
-        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+    with unstable_types_allowed():
         document: dict[str, Any] = dict(array.metadata.to_dict())
     dtype = np.dtype(array.dtype)
     if dtype.kind not in ELEMENT_KINDS:
