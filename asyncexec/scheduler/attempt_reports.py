@@ -58,6 +58,13 @@ class AttemptReports:
         Of the backend.
     stop : callable
         Ends the run with an error.
+
+    Attributes
+    ----------
+    completion : Completion
+    retries : Retries
+    recovery : Recovery
+        That of the state, which has tasks sent by this.
     """
 
     def __init__(
@@ -74,15 +81,15 @@ class AttemptReports:
     ) -> None:
         self._stages = state.stages
         self._values = state.values
-        self._recovery = state.recovery
-        self._recovery.send = self._run_again
-        self._starts = state.worker_starts
+        self.recovery = state.recovery
+        self.recovery.send = self._run_again
+        self._starts = state.workers.starts
         self._status = status
         self._sender = sender
         self._running = sender.running
         self._changed = sender.changed
-        self._completion = completion
-        self._retries = retries
+        self.completion = completion
+        self.retries = retries
         self._event_buffer = event_buffer
         self._kills = capabilities.kills
         self._tells_progress = capabilities.tells_progress
@@ -99,11 +106,11 @@ class AttemptReports:
             self._sender.attempt_started(stage, now)
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
-        stage.monitor.attempts[attempt.id] = attempt
+        stage.running.monitor.attempts[attempt.id] = attempt
         # The sum of all starts, from which the mean age follows without a pass over the attempts.
-        stage.monitor.started_at += now
+        stage.running.monitor.started_at += now
         if attempt.backup:
-            stage.monitor.copies.started(attempt, now)
+            stage.running.monitor.copies.started(attempt, now)
         self._changed[stage] = None
         if self._event_buffer.watched:
             self._event_buffer.started(attempt, worker, now)
@@ -122,7 +129,7 @@ class AttemptReports:
         # It went along behind what it reads, and was never begun: that is no failure of its task.
         if attempt.lease.behind is not None and not self._followed(attempt, outcome, now):
             return
-        monitor = stage.monitor
+        monitor = stage.running.monitor
         succeeded = outcome[1] is Status.SUCCEEDED
         # First, so that the budget has back what the attempt took, whatever follows.
         self._sender.ended(attempt, outcome, now)
@@ -141,14 +148,14 @@ class AttemptReports:
             self._unsuccessful(attempt, stage, outcome, now)
             return
         # By position, as this is done for every task: seconds, and the width that its slot wants.
-        stage.batch.measured(outcome[4], outcome[11])
+        stage.running.batch.measured(outcome[4], outcome[11])
         seconds = monitor.succeeded(outcome, attempt.task)
         watch = stage.worker_watch
         if seconds >= LEAST_SECONDS or (watch is not None and watch.ranks is not None):
             stage.compare_worker(attempt, outcome.worker, seconds, now)
         record = attempt.task_record
         if record is None or self._first_success(attempt, record, stage):
-            self._completion.complete(attempt, stage, outcome[8], now)
+            self.completion.complete(attempt, stage, outcome[8], now)
         else:
             # A second success: the first has its value kept, and readers may have it already.
             self._values.delete((outcome.value,))
@@ -199,7 +206,7 @@ class AttemptReports:
         stage.task_records.pop(attempt.task, None)
         stage.poison.forget(attempt.task)
         if stage.backups and attempt.task in stage.backups:
-            stage.monitor.backups.remove(attempt.task)
+            stage.running.monitor.backups.remove(attempt.task)
         return True
 
     def _unsuccessful(
@@ -214,7 +221,7 @@ class AttemptReports:
         record.alive.pop(attempt.id, None)
         if record.complete or (attempt.given_up and outcome.status is Status.CANCELLED):
             if outcome.started:
-                seconds = stage.monitor.stopped(outcome, attempt.task)
+                seconds = stage.running.monitor.stopped(outcome, attempt.task)
                 stage.compare_worker(attempt, outcome.worker, seconds, now, complete=False)
             if record.complete or record.alive:
                 return
@@ -222,14 +229,14 @@ class AttemptReports:
             outcome = outcome._replace(worker="", started_at=0.0)
         if outcome.status is Status.SKIPPED:
             self._first_success(attempt, record, stage)
-            self._completion.skip(stage, attempt.task, skipped(outcome), now)
+            self.completion.skip(stage, attempt.task, skipped(outcome), now)
             return
         if stage.backups and attempt.task in stage.backups:
-            stage.monitor.backups.remove(
+            stage.running.monitor.backups.remove(
                 attempt.task
             )  # a task that is tried again needs no backup as well
         if record.alive:
-            if not self._retries.count(attempt, record, outcome, tasks_left=self._status.left):
+            if not self.retries.count(attempt, record, outcome, tasks_left=self._status.left):
                 return
             self._status.give_up(record.alive)  # each of them would kill one more worker
         self._decided(attempt, record, stage, outcome, now)
@@ -247,9 +254,7 @@ class AttemptReports:
             if not (why_not := self._recover(attempt, stage, outcome, now)):
                 return
             outcome = with_reason(outcome, f"it is not {done_again(outcome.value)}: {why_not}")
-        error = self._retries.decide(
-            attempt, record, outcome, tasks_left=self._status.left, now=now
-        )
+        error = self.retries.decide(attempt, record, outcome, tasks_left=self._status.left, now=now)
         if error is not None:
             self._stop(error)
 
@@ -258,7 +263,7 @@ class AttemptReports:
     ) -> str:
         """Have what an attempt found lost made again, and its task run after that; return why that cannot be, if so."""
         reader, lost = (stage.position, attempt.task), outcome.value
-        why_not = self._recovery.begin(reader, lost, sent_at=attempt.sent, now=now)
+        why_not = self.recovery.begin(reader, lost, sent_at=attempt.sent, now=now)
         if not why_not:
             stage.figures.retries += 1
             raised = outcome.exception_type

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asyncexec.policies.circuit import State
+from asyncexec.scheduler.lazy_slots import drop, made
+from asyncexec.scheduler.stage import StageState
 
 if TYPE_CHECKING:
     from asyncexec.events.missing import MissingValue
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.run_status import RunStatus
-    from asyncexec.scheduler.stage import AttemptRecord, StageState
+    from asyncexec.scheduler.stage import AttemptRecord
     from asyncexec.straggler.slow_workers import SlowWorkers
 
 
@@ -79,7 +81,9 @@ class Completion:
         if self._recovery.readers and self._replaces(stage, attempt.task, value, now):
             return
         stage.figures.completed += 1
-        stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
+        stage.running.monitor.task_completed(
+            now - (stage.first_at or 0.0), by_backup=attempt.backup
+        )
         if (
             self._circuit.failures
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
@@ -109,15 +113,19 @@ class Completion:
     def stage_completed(self, stage: StageState, now: float) -> None:
         """Complete a stage of which no task is left."""
         stage.figures.ended_at = self._epoch + now
-        if stage.runs:
-            stage.monitor.share_durations()
+        running = made(stage, StageState.running)
+        if running is not None:
+            running.monitor.share_durations()
         if self._late.unresolved:
             self._late.completed(stage.position)
         self._event_buffer.stage_completed(stage, now)
         # Backups that were sent may still run, and are counted in the end.
-        if not stage.runs or stage.monitor.idle:
+        if running is None or running.monitor.idle:
             stage.worker_watch = None
-            stage.drop_parts(keeps_program=self._state.keeps_programs or not stage.keeps_values)
+            stage.backups = ()
+            drop(stage, StageState.running)
+            if stage.keeps_values and not self._state.keeps_programs:
+                drop(stage, StageState.program)
 
     def _completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
         self._status.left -= 1

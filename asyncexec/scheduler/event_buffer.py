@@ -171,7 +171,7 @@ class EventBuffer:
         if not self.watched:
             return
         at = self._epoch + now
-        self._add(StageCompleted(execution=self._execution, at=at, stage=stage.name))
+        self._add(StageCompleted(execution=self._execution, at=at, stage=stage.stage.name))
 
     def circuit_opened(self, failures: int, pause_seconds: float, now: float) -> None:
         at = self._epoch + now

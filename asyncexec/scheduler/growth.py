@@ -76,7 +76,7 @@ class GrowingStages:
 
     def wanted(self, slots: int) -> int:
         """Return the number of items to read now: enough to keep the backend busy, as long as tasks become complete."""
-        batch = max(1, slots) * max(stage.batch.limit for stage in self.stages)
+        batch = max(1, slots) * max(stage.running.batch.limit for stage in self.stages)
         queued = self.first.readiness.queue.count
         # Of a chain of stages, the last may be slow: those before it must not run on and on.
         incomplete = max(stage.readiness.left for stage in self.stages) - 1

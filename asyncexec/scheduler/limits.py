@@ -78,11 +78,11 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
     draining = _is_draining(stage, idle_slots)
     try:
-        slow = stage.monitor.slow(
+        slow = stage.running.monitor.slow(
             now, elapsed_seconds=elapsed, draining=draining, idle_slots=idle_slots
         )
     except BaseException as error:
-        raise policy_failed(plan, stage, "straggler", stage.monitor.rule, error) from error
+        raise policy_failed(plan, stage, "straggler", stage.running.monitor.rule, error) from error
     for attempt in slow:
         # By this record its backup is known, when it is sent, for a further attempt of the same task.
         stage.record_of(attempt)
@@ -91,7 +91,7 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
 
 def give_up_backups(stage: StageState, now: float, idle_slots: int) -> list[int]:
     """Mark the backups of a stage that are in vain or in the way, and return their ids: they are to be stopped."""
-    in_vain = stage.monitor.in_vain(now, idle_slots=idle_slots)
+    in_vain = stage.running.monitor.in_vain(now, idle_slots=idle_slots)
     for attempt in in_vain:
         attempt.given_up = True
         stage.record_of(attempt).vain_backups += 1
@@ -101,11 +101,13 @@ def give_up_backups(stage: StageState, now: float, idle_slots: int) -> list[int]
 def next_check(stage: StageState, idle_slots: int) -> float:
     """Return the earliest time at which an attempt of a stage may be overdue or slow; infinity if none will be."""
     due = next_overdue(stage)
-    if not stage.monitor.active:
+    if not stage.running.monitor.active:
         return due
     return min(
         due,
-        stage.monitor.next_check(draining=_is_draining(stage, idle_slots), idle_slots=idle_slots),
+        stage.running.monitor.next_check(
+            draining=_is_draining(stage, idle_slots), idle_slots=idle_slots
+        ),
     )
 
 
@@ -124,7 +126,7 @@ def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
     if limit is None:
         yield from _hung(stage, now)
         return
-    for attempt in stage.monitor.attempts.values():
+    for attempt in stage.running.monitor.attempts.values():
         # The same sum as in `next_overdue`: rounded otherwise, an attempt might be due for ever and never overdue.
         if now < attempt.started + limit:
             return
@@ -144,12 +146,12 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
     """Yield the attempts that have run so much longer than others that they are treated as hung."""
     if not stage.detects_hangs:
         return
-    durations = stage.monitor.known_durations
+    durations = stage.running.monitor.known_durations
     if durations.count < EVIDENCE:
         return
     quantile, tail_ratio = durations.quantile(0.99), _tail_ratio(durations)
     limit = stage.hang_seconds = hang_seconds(quantile, tail_ratio=tail_ratio)
-    for attempt in stage.monitor.attempts.values():
+    for attempt in stage.running.monitor.attempts.values():
         # In the order of their starts: all that follow are younger.
         if now < attempt.started + limit:
             return
@@ -186,7 +188,7 @@ def _tail_ratio(durations: DurationStatistics) -> float:
 
 
 def _next_hung(stage: StageState) -> float:
-    monitor = stage.monitor
+    monitor = stage.running.monitor
     if monitor.known_durations.count < EVIDENCE:
         return math.inf  # Too few durations are known, and only a report can add one.
     return max(_oldest(stage) + stage.hang_seconds, monitor.checked_at + HANG_CHECK_SECONDS)
@@ -194,5 +196,5 @@ def _next_hung(stage: StageState) -> float:
 
 def _oldest(stage: StageState) -> float:
     """Return the start of the oldest attempt that is not being stopped; infinity if there is none."""
-    attempts = stage.monitor.attempts.values()
+    attempts = stage.running.monitor.attempts.values()
     return next((a.started for a in attempts if not a.timed_out), math.inf)

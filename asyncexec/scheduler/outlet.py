@@ -134,7 +134,9 @@ class Outlet:
         self.end()
 
     def _room(self, stage: StageState, slots: int) -> int:
-        buffer = 4 * max(1, slots) * stage.batch.limit if self._buffer is None else self._buffer
+        buffer = (
+            4 * max(1, slots) * stage.running.batch.limit if self._buffer is None else self._buffer
+        )
         return buffer - (self._begun - self._handed_over)
 
 

@@ -74,7 +74,7 @@ class Retries:
         self._keep = keep
         self._seed = seed
         self._charged = 0
-        self._hosts = state.worker_starts.hosts
+        self._hosts = state.workers.starts.hosts
         self._waiting: list[tuple[float, int, StageState, int, bool]] = []
 
     # Of most runs nothing fails, and none of these is made.

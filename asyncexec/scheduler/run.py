@@ -21,10 +21,14 @@ from asyncexec.backends.contract import Batch, Note
 from asyncexec.errors import InputError, ValueLostError
 from asyncexec.events.outcome import Outcome
 from asyncexec.policies.circuit import CircuitBreaker
+from asyncexec.scheduler.attempt_reports import AttemptReports
+from asyncexec.scheduler.completion import Completion
 from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.growth import Growth
 from asyncexec.scheduler.late_stages import LateStages
-from asyncexec.scheduler.report_parts import ReportParts
+from asyncexec.scheduler.lazy_slots import clear, lazy, lazy_slots, made
+from asyncexec.scheduler.retries import Retries
+from asyncexec.scheduler.run_clock import RunClock
 from asyncexec.scheduler.run_status import RunStatus
 from asyncexec.scheduler.sender import Sender
 
@@ -38,14 +42,14 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.recovery import Recovery
-    from asyncexec.scheduler.retries import Retries
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
     from asyncexec.straggler.slow_workers import SlowWorkers
 
 
+@lazy_slots
 class Run:
-    """The decisions of one execution.
+    """The decisions of one execution; what follows attempts and the time is made with the first batch.
 
     Attributes
     ----------
@@ -63,6 +67,12 @@ class Run:
     priority : int
         A run of higher priority is served first.
     """
+
+    __slots__ = (
+        "_budget", "_capabilities", "_circuit", "_epoch", "_journal", "_resumes", "_running",
+        "_seed", "_state", "event_buffer", "growth", "late", "name", "plan", "priority", "sender",
+        "stages", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,7 +101,6 @@ class Run:
         self._epoch = epoch
         self._seed = seed
         self._circuit = CircuitBreaker()
-        self._parts: ReportParts | None = None
         self.sender = Sender(
             self,
             state.plan.name,
@@ -109,57 +118,69 @@ class Run:
         self._running = self.sender.running
         self.growth = Growth(state, self.event_buffer)
 
-    @property
-    def _made(self) -> ReportParts:
-        """The parts that follow what was sent, which are made now if they are not there."""
-        if self._parts is None:
-            self._parts = ReportParts(
-                self._state,
-                status=self.status,
-                late=self.late,
-                sender=self.sender,
-                circuit=self._circuit,
-                event_buffer=self.event_buffer,
-                budget=self._budget,
-                capabilities=self._capabilities,
-                epoch=self._epoch,
-                seed=self._seed,
-                stop=self.stop,
-            )
-        return self._parts
+    # -- what follows attempts and the time
+
+    @lazy
+    def attempts(self) -> AttemptReports:
+        """The reports of attempts, and what they lead to."""
+        events, circuit = self.event_buffer, self._circuit
+        completion = Completion(
+            self._state,
+            status=self.status,
+            late=self.late,
+            circuit=circuit,
+            event_buffer=events,
+            epoch=self._epoch,
+        )
+        keep = completion.without_value
+        return AttemptReports(
+            self._state,
+            status=self.status,
+            sender=self.sender,
+            completion=completion,
+            retries=Retries(self._state, events, circuit, keep=keep, seed=self._seed),
+            event_buffer=events,
+            capabilities=self._capabilities,
+            stop=self.stop,
+        )
+
+    @lazy
+    def clock(self) -> RunClock:
+        """The times at which something is due."""
+        return RunClock(self._state, self._budget, self.sender, self.retries)
 
     # -- what it is asked
 
     @property
     def retries(self) -> Retries:
         """The tasks whose attempts failed."""
-        return self._made.retries
+        return self.attempts.retries
 
     @property
     def slow_workers(self) -> SlowWorkers:
         """The workers on which every task takes long."""
-        return self._state.slow_workers
+        return self._state.workers.slow
 
     @property
     def known_slow_workers(self) -> SlowWorkers | None:
         """The same, if any worker was compared."""
-        return self._state.known_slow_workers
+        return self._state.workers.known_slow
 
     def rests_are_due(self, now: float) -> bool:
         """Return whether the workers to leave idle may be others now."""
-        known = self._state.known_slow_workers
+        known = self.known_slow_workers
         return known is not None and known.is_due(now)
 
     @property
     def pause_ends(self) -> float:
         """The time at which a worker is tried again that is left idle; infinity while there is none."""
-        known = self._state.known_slow_workers
+        known = self.known_slow_workers
         return math.inf if known is None else known.next_change
 
     @property
     def recovery(self) -> Recovery:
         """The values and chunks that are lost or damaged, and made again."""
-        return self._made.recovery
+        return self.attempts.recovery
 
     @property
     def left(self) -> int:
@@ -187,8 +208,7 @@ class Run:
     def incomplete(self) -> bool:
         """True while tasks are left, sizes are not known, items may come, or lost values are not there again."""
         late = self.late.unresolved or self.growth.open
-        recovers = self._parts is not None and self._parts.recovery.readers
-        return bool(self.status.left or late or recovers)
+        return bool(self.status.left or late or self._state.recovery.readers)
 
     @property
     def running(self) -> int:
@@ -207,23 +227,23 @@ class Run:
             not self.status.stopping
             and self.incomplete
             and not (self._running or self.late.due or self.late.sizing or self.growth.open)
-            and (self._parts is None or self._parts.retries.idle)
+            and ((attempts := made(self, Run.attempts)) is None or attempts.retries.idle)
             and not self.sender.order.launchable
         )
 
     def begin(self, now: float) -> None:
         """Make the first tasks ready."""
         if self._state.policies.timeout.plan is not None:
-            self._made.clock.begin(now)
+            self.clock.begin(now)
         for stage in self.stages:
             self._resume(stage, now)
         for position in self._state.begin():
-            self._made.completion.stage_completed(self.stages[position], now)
+            self.attempts.completion.stage_completed(self.stages[position], now)
 
     def hand_over_to(self, outlet: Outlet) -> None:
         """Have the values of one stage taken as they come, instead of at the end."""
         self._state.values.hand_over(outlet.position)
-        self.sender.outlet = self._made.completion.outlet = outlet
+        self.sender.outlet = self.attempts.completion.outlet = outlet
 
     def take_sizing(self) -> Callable[[], SizedStages]:
         """Return a function that finds the sizes of the stages that are due; it may block, and raises if it fails."""
@@ -251,16 +271,17 @@ class Run:
             self.stop(read.error)
         elif read.ended:
             for stage in self.growth.close(group, now):
-                self._made.completion.stage_completed(stage, now)
+                self.attempts.completion.stage_completed(stage, now)
 
     def skip(self, stage: StageState, task: int, missing: MissingValue, now: float) -> None:
         """Complete a task without running it, with what is missing of its inputs."""
-        self._made.completion.skip(stage, task, missing, now)
+        self.attempts.completion.skip(stage, task, missing, now)
 
     def _more_tasks(self, added: int) -> None:
         self.status.left += added
-        if self._parts is not None:  # or the budget is that of all there are by then
-            self._parts.retries.budget.grow(added)
+        # Where there are no retries yet, their budget will be that of all tasks there are by then.
+        if (attempts := made(self, Run.attempts)) is not None:
+            attempts.retries.budget.grow(added)
 
     def _install(self, sized: SizedStages, now: float) -> None:
         known = sum(self.stages[position].tasks for position in sized.stages)
@@ -272,7 +293,7 @@ class Run:
             self.event_buffer.stage_sized(stage, sized.reads[position], now)
             self._resume(stage, now)
         for position in sized.complete:
-            self._made.completion.stage_completed(self.stages[position], now)
+            self.attempts.completion.stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
         """Return the next batch that can be sent now, if any; the named resources ``held`` are for other runs."""
@@ -284,7 +305,7 @@ class Run:
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""
-        running, attempts = self._running, (self._parts or self._made).attempts
+        running, attempts = self._running, self.attempts
         for report in reports:
             if isinstance(report, Outcome):
                 attempt = running.pop(report[0], None)
@@ -301,7 +322,7 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
-        clock = self._made.clock
+        clock = self.clock
         due = clock.take_due(now)
         if not self.status.stopping and (error := clock.exceeded(due, now)) is not None:
             self.stop(error)
@@ -312,8 +333,8 @@ class Run:
         """Return the time of the next :meth:`tick`; None if only a report can change anything."""
         if self.status.stopping:
             return None
-        if self._parts is not None:
-            return self._parts.clock.next_deadline(now)
+        if made(self, Run.attempts) is not None:  # Something has been sent, or is to be in time.
+            return self.clock.next_deadline(now)
         opening = self.sender.opening(0.0)
         return None if opening == math.inf else opening
 
@@ -324,8 +345,8 @@ class Run:
             return
         status.stopping = True
         status.error = error
-        if self._parts is not None:
-            self._parts.retries.clear()
+        if (attempts := made(self, Run.attempts)) is not None:
+            attempts.retries.clear()
         self.growth.stop()
         for stage in self.stages:
             stage.clear()
@@ -364,6 +385,7 @@ class Run:
         """
         for stage in self.stages:
             stage.release()
-        attempts = () if self._parts is None else (self._parts.attempts,)
-        for part in (self._state, *attempts, self):
-            vars(part).clear()
+        if (attempts := made(self, Run.attempts)) is not None:
+            vars(attempts).clear()
+        for part in (self._state, self):
+            clear(part)

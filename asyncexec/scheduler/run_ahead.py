@@ -55,7 +55,7 @@ class RunAhead:
 
     def followed(self, batch: Batch, first: StageState, now: float) -> Batch:
         """Return a batch of the stage ``first`` whose worker goes on with the same tasks of the stages that follow."""
-        if len(batch.jobs) > FEW or first.batch.at_once > 1 or first.program.io is not None:
+        if len(batch.jobs) > FEW or first.running.batch.at_once > 1 or first.program.io is not None:
             return batch
         stages = self._behind(first, min(self._length, MOST // len(batch.jobs)))
         if not stages:

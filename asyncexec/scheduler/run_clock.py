@@ -144,7 +144,7 @@ class RunClock:
         """Return whether attempts of a stage run, and are not such as are no longer needed."""
         # What is complete has no monitor any more.
         left = stage.readiness.left or self._recovery.runs(stage.position)
-        return bool(left and stage.monitor.attempts)
+        return bool(left and stage.running.monitor.attempts)
 
     def _idle_slots(self) -> int:
         return self._slots() - math.ceil(self._budget.slots_taken - 1e-6)

@@ -11,15 +11,15 @@ from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.graph import graph_of
 from asyncexec.scheduler.late_stages import SizedStages, read_figures
+from asyncexec.scheduler.lazy_slots import lazy, lazy_slots
 from asyncexec.scheduler.needed import with_unneeded
 from asyncexec.scheduler.outputs import CompletedTasks, Outputs
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.result_store import ResultStore, TaskJournal
+from asyncexec.scheduler.run_workers import RunWorkers
 from asyncexec.scheduler.stage import StageState
 from asyncexec.scheduler.stage_maker import StageMaker
-from asyncexec.straggler.slow_workers import SlowWorkers
-from asyncexec.straggler.worker_starts import WorkerStarts
 from asyncexec.worker.values import LargeValues
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_setup import RunSetup
 
 
+@lazy_slots
 class RunState:
     """The stages of a plan in one run, their readiness and their values.
 
@@ -35,11 +36,16 @@ class RunState:
     setup : RunSetup
     """
 
+    __slots__ = (
+        "_completed", "_done", "_graph", "_maker", "_passing", "_positions", "_readiness",
+        "_workspace", "journal", "keeps_programs", "plan", "policies", "slots", "stages", "values",
+        "workers",
+    )  # fmt: skip
+
     def __init__(self, setup: RunSetup) -> None:
         plan, policies, workspace = setup.plan, setup.policies, setup.workspace
         self.plan = plan
-        self._worker_starts: WorkerStarts | None = None
-        self.known_slow_workers: SlowWorkers | None = None
+        self.workers = RunWorkers()
         self.policies = policies
         self.slots = setup.slots
         self._workspace = workspace
@@ -71,7 +77,7 @@ class RunState:
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
         self._maker = StageMaker(
             setup,
-            workers=self,
+            workers=self.workers,
             values=self.values,
             large_values=large_values,
         )
@@ -80,31 +86,12 @@ class RunState:
         )
         # Where an earlier run has left gaps, a task may be complete and what it read not: only then it is looked up.
         self._completed = CompletedTasks(self._done) if policies.resume else None
-        self._recovery: Recovery | None = None
 
-    # What is made when it is first needed, as most of a thousand runs wait
-
-    @property
-    def worker_starts(self) -> WorkerStarts:
-        """The time that the workers of the run take to start."""
-        if self._worker_starts is None:
-            self._worker_starts = WorkerStarts()
-        return self._worker_starts
-
-    @property
-    def slow_workers(self) -> SlowWorkers:
-        """The workers on which every task takes long."""
-        if self.known_slow_workers is None:
-            self.known_slow_workers = SlowWorkers(self.worker_starts.hosts)
-        return self.known_slow_workers
-
-    @property
+    @lazy
     def recovery(self) -> Recovery:
         """The values and chunks that are lost or damaged, and made again."""
-        if self._recovery is None:
-            outputs = Outputs(self.values, self.stages, self._workspace, self._completed)
-            self._recovery = Recovery(outputs, self.stages)
-        return self._recovery
+        outputs = Outputs(self.values, self.stages, self._workspace, self._completed)
+        return Recovery(outputs, self.stages)
 
     def damaged(self, stage: StageState) -> Sequence[int]:
         """Return the tasks of an earlier run that run again because their chunks are damaged."""
@@ -244,7 +231,7 @@ class RunState:
             self._free(producer, None)
 
     def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
-        (self._recovery or self.recovery).free(producer.position, tasks)
+        self.recovery.free(producer.position, tasks)
 
     def _done_tasks(self, position: int, stage: Stage) -> Sequence[range]:
         if not self.policies.resume or stage.is_late:

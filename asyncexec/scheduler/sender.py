@@ -205,15 +205,15 @@ class Sender:
 
     def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
-            return self._send(stage, [stage.monitor.backups.pop(0)], now, backup=True)
+            return self._send(stage, [stage.running.monitor.backups.pop(0)], now, backup=True)
         queue = stage.readiness.queue
         one = (
             self._circuit.state is not State.CLOSED
             or bool(stage.throttles)
             or (not self._tells_progress and stage.is_suspect(queue.first))
         )
-        most = 1 if one else stage.batch.size(queue.count, slots)
-        if (at_once := stage.batch.at_once) > 1:
+        most = 1 if one else stage.running.batch.size(queue.count, slots)
+        if (at_once := stage.running.batch.at_once) > 1:
             needs, resources = stage.task_bytes, stage.stage.resources
             room = self._budget.room(needs, resources, at_once)
             most = most if room >= at_once else min(most, room)
@@ -268,7 +268,7 @@ class Sender:
         budget, resources = self._budget, stage.stage.resources
         if budget.values.must_wait and budget.batches and not stage.stage.reads:
             wait = ValueWait()
-        elif self._is_dear and budget.slots_taken >= slots and stage.batch.is_unmeasured:
+        elif self._is_dear and budget.slots_taken >= slots and stage.running.batch.is_unmeasured:
             wait = SlotWait(slots)
         elif resources and not (
             budget.fits_resources(resources) and resources.keys().isdisjoint(held)
@@ -314,7 +314,7 @@ class Sender:
         lease = self._lease(stage, len(tasks), exclusive=exclusive)
         if stage.first_at is None:
             self.begin_stage(stage, now)
-        if stage.monitor.attempts:
+        if stage.running.monitor.attempts:
             self.changed[stage] = None
         for throttle in stage.throttles:
             throttle.sent()
@@ -345,7 +345,7 @@ class Sender:
         """Return the inputs of ``tasks``, before anything is taken for them: a sequence of the user's may raise."""
         gathered: list[tuple[Any, ...]] = []
         try:
-            gathered.extend(map(stage.inputs, tasks))  # As far as it comes, which is told.
+            gathered.extend(map(stage.running.inputs, tasks))  # As far as it comes, which is told.
         except Exception as error:
             item = tasks[len(gathered)]
             raise InputError(
@@ -360,7 +360,7 @@ class Sender:
     def _lease(self, stage: StageState, tasks: int, *, exclusive: bool) -> BatchLease:
         """Take from the budget what a batch needs."""
         memory_bytes, resources = stage.task_bytes, stage.stage.resources
-        limit = stage.batch.at_once
+        limit = stage.running.batch.at_once
         if limit == 1:
             self._budget.take(memory_bytes, resources, exclusive=exclusive)
             return BatchLease(stage, tasks, memory_bytes, exclusive=exclusive)
@@ -383,7 +383,7 @@ class Sender:
         attempt.backup = backup
         if backup:
             stage.figures.backups += 1
-            stage.monitor.copies.sent += 1
+            stage.running.monitor.copies.sent += 1
             first = next(iter(record.alive.values()))
             self._event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt

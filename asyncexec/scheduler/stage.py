@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 from asyncexec.events.records import Attempt
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
-from asyncexec.scheduler.late_parts import LateParts
+from asyncexec.scheduler.lazy_slots import drop, lazy, lazy_slots
 from asyncexec.straggler.worker_watch import WorkerWatch, rests_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from asyncexec.backends.contract import StageProgram
     from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.graph import Edge
-    from asyncexec.scheduler.late_parts import MakesParts
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.scheduler.stage_parts import MakesParts, RunningParts
     from asyncexec.scheduler.throttle import Throttle
 
 
@@ -171,11 +172,14 @@ class AttemptRecord:
         return described
 
 
-class StageState(LateParts[AttemptRecord]):
-    """One stage of one run; most of it is made when its tasks run (see :class:`.LateParts`).
+@lazy_slots
+class StageState:
+    """One stage of one run; what only attempts need is made for the first, and let go of after the last.
 
     Attributes
     ----------
+    backups : sequence of int
+        The monitor's tasks that are to get a backup.
     position, depth : int
         Its position in the plan, and the length of its longest path from a stage that reads no other.
     figures : StageResult
@@ -206,8 +210,9 @@ class StageState(LateParts[AttemptRecord]):
     """
 
     __slots__ = (
-        "_poison",
+        "_maker",
         "_rests_workers",
+        "backups",
         "depth",
         "detects_hangs",
         "exclusive",
@@ -232,7 +237,7 @@ class StageState(LateParts[AttemptRecord]):
 
     def __init__(
         self,
-        maker: MakesParts,
+        maker: MakesParts[StageState, AttemptRecord],
         *,
         position: int,
         depth: int,
@@ -245,7 +250,8 @@ class StageState(LateParts[AttemptRecord]):
         references: ReferenceCounts | None,
         figures: StageResult,
     ) -> None:
-        super().__init__(maker)
+        self._maker = maker
+        self.backups: Sequence[int] = ()
         self.position = position
         self.depth = depth
         self.stage = stage
@@ -260,7 +266,6 @@ class StageState(LateParts[AttemptRecord]):
         self._rests_workers = rests_workers(policies.straggler)
         self.task_records: dict[int, TaskRecord] = {}
         self.exclusive: tuple[int, ...] = ()
-        self._poison: PoisonWatch | None = None
         self.hang_seconds = HANG_FLOOR_SECONDS
         timeout = policies.timeout
         self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
@@ -278,13 +283,22 @@ class StageState(LateParts[AttemptRecord]):
     def tasks(self) -> int:
         return self.readiness.tasks
 
-    @property
+    @lazy
+    def program(self) -> StageProgram:
+        """The program of its tasks."""
+        return self._maker.program(self)
+
+    @lazy
+    def running(self) -> RunningParts[AttemptRecord]:
+        """The parts that only its attempts need."""
+        running = self._maker.running(self)
+        self.backups = running.monitor.backups
+        return running
+
+    @lazy
     def poison(self) -> PoisonWatch:
-        """The workers that its tasks have lost; made for the first."""
-        # Few stages lose a worker, and a plan may have thousands of stages.
-        if self._poison is None:
-            self._poison = PoisonWatch()
-        return self._poison
+        """The workers that its tasks have lost."""
+        return PoisonWatch()
 
     @property
     def launchable(self) -> int:
@@ -306,11 +320,11 @@ class StageState(LateParts[AttemptRecord]):
         if watch is None:
             if not self._rests_workers:
                 return
-            monitor = self.monitor
+            monitor = self.running.monitor
             watch = WorkerWatch(self._maker.slow_workers, monitor.attempts, monitor.sizes)
             self.worker_watch = watch
         if watch.ranks is None and complete:
-            watch.begin(self.monitor.typical_seconds())
+            watch.begin(self.running.monitor.typical_seconds())
         # Neighbours take alike: of those that ran on a worker in one batch, the last speaks for all.
         if lease.left and lease.at_once == 1:
             return
@@ -318,7 +332,7 @@ class StageState(LateParts[AttemptRecord]):
 
     def back_up(self, task: int) -> None:
         """Queue a backup for a task."""
-        self.monitor.backups.append(task)
+        self.running.monitor.backups.append(task)
         self.readiness.queue.filled()
 
     def run_alone(self, task: int) -> None:
@@ -342,12 +356,19 @@ class StageState(LateParts[AttemptRecord]):
         self.readiness.queue.clear()
         self.exclusive = ()
         if self.backups:
-            self.monitor.backups.clear()
+            self.running.monitor.backups.clear()
 
     def release(self) -> None:
         """Let go of the caller's functions, items and values, and of what refers back to this; it is of no use then."""
-        self.drop_parts()
-        del self.readiness, self.rows, self.task_records, self.worker_watch, self._maker
+        drop(self, StageState.running, StageState.program)
+        del (
+            self.backups,
+            self.readiness,
+            self.rows,
+            self.task_records,
+            self.worker_watch,
+            self._maker,
+        )
 
     def record_of(self, attempt: AttemptRecord) -> TaskRecord:
         """Return the record of the task of an attempt that runs."""

@@ -5,15 +5,15 @@ A plan may have thousands of stages, so what is the same for all is found once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import RunScope, StageProgram
 from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import batch_size
-from asyncexec.scheduler.late_parts import RunningParts
 from asyncexec.scheduler.overlap import overlap_width, share_bytes, slot_bytes
 from asyncexec.scheduler.reference_counts import ReferenceCounts
 from asyncexec.scheduler.stage import AttemptRecord, StageState
+from asyncexec.scheduler.stage_parts import RunningParts
 from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.task_sizes import sizes_of
@@ -26,23 +26,9 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.readiness import Readiness
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_setup import RunSetup
+    from asyncexec.scheduler.run_workers import RunWorkers
     from asyncexec.straggler.slow_workers import SlowWorkers
-    from asyncexec.straggler.worker_starts import WorkerStarts
     from asyncexec.worker.values import LargeValues
-
-
-class KnowsWorkers(Protocol):
-    """A run that knows its workers; both are made when they are first asked for."""
-
-    @property
-    def worker_starts(self) -> WorkerStarts:
-        """The time that its workers take to start."""
-        ...
-
-    @property
-    def slow_workers(self) -> SlowWorkers:
-        """The workers on which every task takes long."""
-        ...
 
 
 class StageMaker:
@@ -52,7 +38,7 @@ class StageMaker:
     ----------
     setup : RunSetup
         Of the run.
-    workers : KnowsWorkers
+    workers : RunWorkers
     values : ResultStore
     large_values : LargeValues or None
     """
@@ -69,7 +55,7 @@ class StageMaker:
         self,
         setup: RunSetup,
         *,
-        workers: KnowsWorkers,
+        workers: RunWorkers,
         values: ResultStore,
         large_values: LargeValues | None,
     ) -> None:
@@ -129,7 +115,7 @@ class StageMaker:
     @property
     def slow_workers(self) -> SlowWorkers:
         """The workers of the run on which every task takes long."""
-        return self._workers.slow_workers
+        return self._workers.slow
 
     def program(self, state: StageState) -> StageProgram:
         """Return the program of a stage, which is made at once where its tasks read or write chunks."""
@@ -137,8 +123,8 @@ class StageMaker:
         io = None if workspace is None or stage.is_late else workspace.io(stage)
         return self._program(stage, io, state.figures.width)
 
-    def running(self, state: StageState) -> RunningParts:
-        """Return the parts that go with the attempts of a stage, before there was any."""
+    def running(self, state: StageState) -> RunningParts[AttemptRecord]:
+        """Return what the attempts of a stage need, before there was any."""
         stage, program, capabilities = state.stage, state.program, self._setup.capabilities
         history = self._setup.history.of(stage)
         inputs = self._values.reader(stage, state.reads)
@@ -157,7 +143,7 @@ class StageMaker:
             history=history.durations,
             like=history.copies,
             sizes=None if sized is None else sizes_of(sized, program.shape),
-            starts=self._workers.worker_starts,
+            starts=self._workers.starts,
             slots=self._setup.slots,
             kills=capabilities.kills,
             metered=capabilities.metered,

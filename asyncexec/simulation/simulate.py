@@ -181,7 +181,7 @@ def simulate(
         makespan_seconds=host.now + cluster.tail_seconds,
         ideal_seconds=draws.ideal_seconds(whole, host.natural_slowness),
         backups=_total(run, "backups"),
-        useful_backups=sum(stage.monitor.won_backups for stage in run.stages),
+        useful_backups=sum(stage.running.monitor.won_backups for stage in run.stages),
         retries=_total(run, "retries"),
         slow_workers=len(run.slow_workers.found),
         events=events,

@@ -35,7 +35,7 @@ class Quarter:
 def test_a_small_task_is_slow_when_it_takes_as_long_as_a_large_one():
     """Wholes take 10 s and halves 5 s: a half is slow at 1.25 times five, a whole at 1.25 times ten."""
     bench = Workbench(Plan.map(abs, range(40)), slots=40, straggler=Quarter())
-    bench.run.stages[0].monitor.sizes = TaskSizes(Ragged(), (40,), whole_bytes=100)
+    bench.run.stages[0].running.monitor.sizes = TaskSizes(Ragged(), (40,), whole_bytes=100)
     *ending, whole, half = bench.send()
     for job in (*ending, whole, half):
         bench.start(job)
@@ -55,7 +55,7 @@ def test_a_small_task_is_slow_when_it_takes_as_long_as_a_large_one():
 def test_a_worker_that_gets_the_large_tasks_is_not_taken_for_slow():
     """A fifth of the tasks are whole ones, take twice as long, and all go to one worker."""
     bench = Workbench(Plan.map(abs, range(100)), slots=100)
-    monitor = bench.run.stages[0].monitor
+    monitor = bench.run.stages[0].running.monitor
     monitor.sizes = TaskSizes(Ragged(), (100,), whole_bytes=50)
     for job in bench.send():
         read = 100 if job.task % 5 == 0 else 50

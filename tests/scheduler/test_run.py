@@ -186,7 +186,7 @@ def test_twins_that_end_in_one_instant_are_one_completion() -> None:
     kinds = bench.kinds()
     assert kinds.count("TaskSucceeded") == 1
     assert kinds.count("AttemptEnded") == 2
-    assert bench.run.stages[0].monitor.won_backups == 1
+    assert bench.run.stages[0].running.monitor.won_backups == 1
 
 
 def hanging(**policies: object) -> tuple[Workbench, object]:
