@@ -39,8 +39,7 @@ class KeepTop:
 
     def __call__(self, values: Block, *others: Block, block_id: Index) -> tuple[Block, ...]:
         if others:
-            order = sorting_numbers(values, axis=self.axis, descending=self.greatest)
-            order = self._first(order, self.count)
+            order = self._order(values)
             return tuple(np.take_along_axis(each, order, self.axis) for each in (values, *others))
         n = values.shape[self.axis]
         if self.count < n:
@@ -49,6 +48,32 @@ class KeepTop:
             values = np.flip(parted, self.axis) if self.greatest else parted
             values = self._first(values, self.count)
         return (sorted_block(values, axis=self.axis, descending=self.greatest),)
+
+    def _order(self, values: Block) -> Block:
+        """Return the numbers along the axis of what is kept, in order."""
+        whole = values.shape[self.axis] <= self.count or values.dtype.kind not in "biuf"
+        # NaN is neither less nor greater than what is kept.
+        if whole or (values.dtype.kind == "f" and np.isnan(values).any()):
+            order = sorting_numbers(values, axis=self.axis, descending=self.greatest)
+            return self._first(order, self.count)
+        lines = np.moveaxis(values, self.axis, -1)
+        places = self._kept_places(lines)
+        few = np.take_along_axis(lines, places, -1)
+        order = sorting_numbers(few, axis=-1, descending=self.greatest)
+        return np.moveaxis(np.take_along_axis(places, order, -1), -1, self.axis)
+
+    def _kept_places(self, lines: Block) -> Block:
+        """Return the places in each line (the last axis) of the elements that are kept, in the order of the places."""
+        place = lines.shape[-1] - self.count if self.greatest else self.count - 1
+        # A copy, as a view would hold all that was divided.
+        last = np.partition(lines, place, axis=-1)[..., place, None].copy()
+        kept = lines > last if self.greatest else lines < last
+        tied = lines == last
+        wanted = self.count - np.count_nonzero(kept, axis=-1, keepdims=True)
+        if (np.count_nonzero(tied, axis=-1, keepdims=True) > wanted).any():
+            tied &= np.cumsum(tied, axis=-1) <= wanted
+        kept |= tied
+        return np.nonzero(kept)[-1].reshape(*lines.shape[:-1], self.count)
 
     def _first(self, block: Block, count: int) -> Block:
         return block[(slice(None),) * self.axis + (slice(count),)]
