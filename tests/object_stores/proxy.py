@@ -106,7 +106,7 @@ class FaultProxy:
         self._upstream = parts.hostname, parts.port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._clients: set[asyncio.StreamWriter] = set()
-        self._handlers: set[asyncio.Task] = set()
+        self._outages: set[asyncio.Task] = set()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         # It holds the port while nothing listens, so that connections are refused and nobody else gets it.
@@ -188,8 +188,8 @@ class FaultProxy:
     async def _outage(self, seconds: float) -> None:
         await self._refuse()
         task = asyncio.ensure_future(self._end_outage(seconds))
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
+        self._outages.add(task)
+        task.add_done_callback(self._outages.discard)
 
     async def _end_outage(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -198,9 +198,11 @@ class FaultProxy:
     async def _end(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        for task in self._handlers:
-            task.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
+        # Those of connections that were accepted meanwhile come on top.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for writer in [*self._clients, *(writer for _, writer in self._idle)]:
             writer.transport.abort()
         # Transports that were aborted close in the loop's next turn.
@@ -208,16 +210,15 @@ class FaultProxy:
 
     async def _connected(self, reader, writer) -> None:
         self._clients.add(writer)
-        task = asyncio.current_task()
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
         try:
             while request := await messages.read_request(reader, writer):
                 if not await self._answered(request, writer):
                     break
-        except (OSError, EOFError, asyncio.CancelledError):
-            # The client has gone, or the proxy ends; asyncio would log a handler that is cancelled.
-            pass
+        except (OSError, EOFError):
+            pass  # The client has gone.
+        except asyncio.CancelledError:
+            # The proxy ends: it waits for no client to read on. Asyncio would log a handler that is cancelled.
+            writer.transport.abort()
         finally:
             self._clients.discard(writer)
             writer.close()
