@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import cloudpickle
 import hypothesis
 import numpy as np
 import psutil
@@ -192,6 +193,18 @@ def quick_backups(monkeypatch: pytest.MonkeyPatch):
 def on_real_clock() -> bool:
     loop = asyncio._get_running_loop()
     return loop is not None and not isinstance(loop, VirtualClockLoop)
+
+
+@pytest.fixture(scope="module")
+def functions_by_value(request: pytest.FixtureRequest):
+    """Send functions of the test's module to workers by value.
+
+    By reference, each worker would import pytest and all that the module imports, which takes several times as long as
+    its start. Not for functions that use what cannot be pickled or is kept in the module.
+    """
+    cloudpickle.register_pickle_by_value(request.module)
+    yield
+    cloudpickle.unregister_pickle_by_value(request.module)
 
 
 @pytest.fixture

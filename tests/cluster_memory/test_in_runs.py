@@ -19,6 +19,8 @@ from asyncexec.errors import (
     UsageError,
 )
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = {
     "serial": {},
     "threads": {"max_workers": 2},

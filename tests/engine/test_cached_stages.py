@@ -22,6 +22,8 @@ from asyncexec.storage.places.locations import locate
 from asyncexec.storage.values.blobs import Blobs
 from asyncexec.storage.values.cache import CACHE, trim
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = ("serial", "threads", "processes")
 
 

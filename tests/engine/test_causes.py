@@ -11,6 +11,8 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import RemoteError, TaskFailedError, TaskTimeoutError, WorkerLostError
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = ["serial", "threads", "asyncio", "processes"]
 
 

@@ -17,6 +17,8 @@ from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.values import LargeValues
 from tests.storage.damage.chains import CASES, KINDS, damage, recomputed
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 TASKS = 8
 
 

@@ -24,6 +24,8 @@ from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import virtual_time
 from tests.instant_backend import InstantBackend
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 
 def double(x: int) -> int:
     return 2 * x

@@ -26,6 +26,8 @@ from asyncexec.storage import (
     planned_array,
 )
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 CHUNK = 2
 
 

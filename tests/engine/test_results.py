@@ -21,6 +21,8 @@ from asyncexec.testing.fates import Fate, RandomFates, Visit
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import virtual_time
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 QUICK = Retry(base_seconds=0.001)
 
 

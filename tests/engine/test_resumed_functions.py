@@ -32,6 +32,8 @@ from asyncexec.storage.values.records import records
 from asyncexec.storage.values.segments import FileSegments
 from asyncexec.testing.patience import scaled
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = (
     "serial",
     "threads",

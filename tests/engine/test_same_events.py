@@ -13,6 +13,8 @@ import pytest
 import asyncexec as ax
 from asyncexec.events.reading import event_of
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 VARIES = {"at", "worker", "started_at", "seconds", "peak_bytes", "executor", "slots", "run_id"}
 VARIES |= {"kills", "avoids", "holds"}  # What an executor is able to.
 VARIES |= {"run_name", "id", "traceback", "execution", "delay_seconds"}

@@ -16,6 +16,8 @@ from asyncexec.simulation import simulate
 from asyncexec.simulation.recorded import read_run
 from asyncexec.workflow import StageSpec, Workflow, stage
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = ["serial", "asyncio", "threads", "processes"]
 
 

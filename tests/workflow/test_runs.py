@@ -24,6 +24,8 @@ from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
 from asyncexec.workflow import StageSpec, Workflow, stage
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = [
     "serial",
     "asyncio",

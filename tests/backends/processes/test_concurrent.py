@@ -21,6 +21,8 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.testing.patience import scaled
 from asyncexec.worker.awaited_attempt import CANCELLED
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 AT_ONCE = ax.Retry(base_seconds=0.0)
 LOST = ErrorInfo("lost")
 

@@ -17,7 +17,7 @@ from asyncexec.backends.processes.frames import FrameParser
 from asyncexec.errors import OptionError
 from asyncexec.testing.patience import scaled
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("functions_by_value")]
 
 PATIENCE = 30
 COUNT = 250_000
