@@ -28,6 +28,10 @@ class CountBelow:
         return counts[np.newaxis] if self.stacked else counts
 
 
+_FEW = 16
+"""So many known elements are compared one after another: a search for each element of a block takes longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class IsAmong:
     """Return where elements of ``block`` are among those of ``line``, or where they are not (``invert``)."""
@@ -38,10 +42,13 @@ class IsAmong:
 
     def __call__(self, line: Block, block: Block) -> Block:
         block = block.astype(self.dtype, copy=False)
-        if not line.size:
+        known = line.astype(self.dtype, copy=False)
+        if known.size <= _FEW:
             found = np.zeros(block.shape, np.bool_)
+            for k in range(known.size):
+                found |= np.asarray(block == known[k])
         else:
-            known = np.sort(line.astype(self.dtype, copy=False))
+            known = np.sort(known)
             places = np.asarray(np.searchsorted(known, block))
             np.minimum(places, known.size - 1, out=places)
             found = np.asarray(known[places] == block)
