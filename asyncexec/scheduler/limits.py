@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from asyncexec.straggler.statistics import DurationStatistics
 
 HANG_CHECK_SECONDS = 10.0
+# So many backups of a task that were given up speak for its being long; after them, it hangs.
+_MOST_GIVEN_UP = 2
 
 
 class Limits:
@@ -60,15 +62,40 @@ class Limits:
         return None
 
 
-def time_out(stage: StageState, now: float) -> list[int]:
-    """Mark the attempts of a stage that run for too long, and return their ids: they are to be stopped."""
+def time_out(
+    stage: StageState, now: float, idle_slots: int, *, stopping: bool = False
+) -> list[int]:
+    """Mark the attempts of a stage that run for too long, and return their ids: they are to be stopped.
+
+    A task that seems to hang first gets a backup, if a slot is idle or others of its stage go on, so that one will be:
+    where it is only long, an attempt that is stopped has run in vain. None does while the run is ``stopping``.
+    """
     too_old = list(overdue(stage, now))
-    for attempt in too_old:
-        attempt.timed_out = True
-        if stage.detects_hangs:
+    if too_old and stage.detects_hangs:
+        goes_on = idle_slots > 0 or len(too_old) < len(stage.running.monitor.attempts)
+        if goes_on and not stopping:
+            too_old = [attempt for attempt in too_old if not _backed_up(stage, attempt)]
+        for attempt in too_old:
             # Counted by task: each time that it was taken for hung, its next attempt has longer.
             stage.record_of(attempt).hangs += 1
+    for attempt in too_old:
+        attempt.timed_out = True
     return [attempt.id for attempt in too_old]
+
+
+def _backed_up(stage: StageState, attempt: AttemptRecord) -> bool:
+    """Queue a backup for the task of an attempt that seems to hang, if it may have one; return whether it may."""
+    record = attempt.task_record
+    tried = record is not None and (record.hangs or record.vain_backups >= _MOST_GIVEN_UP)
+    if possible := not tried and stage.running.monitor.may_try_another(attempt):
+        _back_up(stage, attempt)
+    return possible
+
+
+def _back_up(stage: StageState, attempt: AttemptRecord) -> None:
+    # By this record its backup is known, when it is sent, for a further attempt of the same task.
+    stage.record_of(attempt)
+    stage.back_up(attempt.task)
 
 
 def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> None:
@@ -84,9 +111,7 @@ def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> N
     except BaseException as error:
         raise policy_failed(plan, stage, "straggler", stage.running.monitor.rule, error) from error
     for attempt in slow:
-        # By this record its backup is known, when it is sent, for a further attempt of the same task.
-        stage.record_of(attempt)
-        stage.back_up(attempt.task)
+        _back_up(stage, attempt)
 
 
 def give_up_backups(stage: StageState, now: float, idle_slots: int) -> list[int]:
@@ -157,23 +182,24 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
             return
         if attempt.timed_out:
             continue
-        stopped = _tried_in_vain(attempt, now, quantile)
+        stopped = _tried_in_vain(stage, attempt)
         if now >= attempt.started + hang_seconds(quantile, stopped, tail_ratio=tail_ratio):
             yield attempt
 
 
-def _tried_in_vain(attempt: AttemptRecord, now: float, long: float) -> int:
-    """Return how many other attempts of a task took longer than nearly all do.
+def _tried_in_vain(stage: StageState, attempt: AttemptRecord) -> int:
+    """Return how many other attempts of a task took as long, or may be about to.
 
-    Those that were stopped as hung, and one if a backup was given up, or has run for ``long`` seconds: that two hang is
-    far less likely than that their task is long.
+    Those that were stopped as hung, backups that were given up, two at most, and one if another runs, or is queued:
+    that two hang is far less likely than that their task is long.
     """
     record = attempt.task_record
     if record is None:
         return 0
-    others = (other for other in record.alive.values() if other is not attempt)
-    doubted = record.vain_backups or any(0 <= o.started < now - long for o in others)
-    return record.hangs + bool(doubted)
+    another = len(record.alive) > 1 or attempt.task in stage.running.monitor.backups
+    # Once it has begun again, what is no longer known of it is not worth as much time.
+    given_up = min(record.vain_backups, 1 if record.hangs else _MOST_GIVEN_UP)
+    return record.hangs + given_up + another
 
 
 def _tail_ratio(durations: DurationStatistics) -> float:

@@ -85,31 +85,10 @@ class AttemptMonitor[A: WatchedAttempt]:
         Backups that were the first to succeed.
     """
 
-    __slots__ = (
-        "_attempts",
-        "_copies",
-        "_figures",
-        "_kills",
-        "_like",
-        "_metered",
-        "_restart_model",
-        "_slots",
-        "_snapshot",
-        "_starts",
-        "_typical",
-        "active",
-        "attempts",
-        "backups",
-        "checked_at",
-        "completions",
-        "drift",
-        "history",
-        "rule",
-        "sizes",
-        "started_at",
-        "statistics",
-        "won_backups",
-    )
+    __slots__ = ("_attempts", "_copies", "_figures", "_kills", "_like", "_metered",
+                 "_restart_model", "_slots", "_snapshot", "_starts", "_typical", "active",
+                 "attempts", "backups", "checked_at", "completions", "drift", "history",
+                 "rule", "sizes", "started_at", "statistics", "won_backups")  # fmt: skip
 
     def __init__(
         self,
@@ -243,6 +222,16 @@ class AttemptMonitor[A: WatchedAttempt]:
         if age is None or (room := self._room(decision)) <= 0:
             return []
         return list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
+
+    def may_try_another(self, attempt: A) -> bool:
+        """Return whether an attempt that seems to hang may have a backup, even if the rule grants none.
+
+        It may if it is the only one of its task, and there are backups at all.
+        """
+        decision, record = self.decision, attempt.task_record
+        copies = 2 if decision is None else min(2, decision.copies)
+        possible = record is None or self._may_have_another(record, attempt, copies)
+        return self.active and possible and attempt.task not in self.backups
 
     def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
         """Return the backups that are to be stopped by the last decision.

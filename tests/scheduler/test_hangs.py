@@ -1,0 +1,104 @@
+"""A task that seems to hang gets a backup before its attempt is stopped: it may only be long."""
+
+import pytest
+
+from asyncexec.backends.contract import AttemptSpec
+from asyncexec.events.outcome import Status
+from asyncexec.plan.plan import Plan
+from asyncexec.policies.retry import Retry
+from asyncexec.straggler import Off, TwoPhase
+from asyncexec.straggler.late import Late
+from tests.scheduler.workbench import Workbench
+
+# Rules by whose ages no task here is slow.
+PATIENT = [TwoPhase(floor_seconds=1e6), Late(floor_seconds=1e6)]
+
+
+def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True):
+    """A run of which the first attempt goes on when all others have taken a second each."""
+    plan = Plan.map(abs, range(tasks), name="long")
+    retry = Retry(attempts=3, base_seconds=0.0)
+    bench = Workbench(plan, slots=slots, kills=kills, straggler=rule, retry=retry)
+    first, *others = bench.send()
+    bench.start(first, worker="first")
+    for job in others:
+        bench.start(job)
+        bench.end(job, seconds=1.0)
+    return bench, first
+
+
+@pytest.mark.parametrize("kills", [True, False])
+@pytest.mark.parametrize("rule", PATIENT, ids=repr)
+def test_a_task_that_seems_to_hang_has_a_backup_and_its_own_attempt_still_counts(rule, kills):
+    bench, first = one_that_goes_on(rule, kills=kills)
+    bench.pass_time(75.0)
+    (backup,) = bench.send()
+    bench.start(backup, worker="second")
+    bench.pass_time(30.0)
+    assert (backup.task, bench.cancelled()) == (first.task, [])
+    bench.end(first, seconds=105.0)
+    assert bench.cancelled() == [backup.attempt]
+    assert bench.run.left == 0
+
+
+def test_of_two_attempts_that_seem_to_hang_the_first_is_stopped_after_twice_the_time():
+    bench, first = one_that_goes_on(PATIENT[1])
+    bench.pass_time(75.0)
+    (backup,) = bench.send()
+    bench.start(backup, worker="second")
+    bench.pass_time(30.0)
+    assert bench.cancelled() == []
+    bench.pass_time(30.0)
+    assert bench.cancelled() == [first.attempt]
+
+
+def test_a_task_whose_backups_are_given_up_one_after_the_other_is_stopped_in_the_end():
+    bench, first = one_that_goes_on(PATIENT[0])
+    started = 1
+    while first.attempt not in (unwanted := bench.cancelled()):
+        for attempt in unwanted:
+            bench.end(AttemptSpec(attempt, first.task), Status.CANCELLED, seconds=45.0)
+        bench.pass_time(5.0)
+        for job in bench.send():
+            bench.start(job, worker="another")
+            started += 1
+        assert bench.now < 600.0
+    assert (started, bench.now) == (3, pytest.approx(245.0, abs=15.0))
+
+
+def test_a_task_that_seems_to_hang_while_others_wait_has_a_backup_if_they_go_on():
+    bench, first = one_that_goes_on(PATIENT[0], tasks=200, slots=2)
+    while (jobs := bench.send()) and first.task not in [job.task for job in jobs]:
+        for job in jobs:
+            bench.start(job)
+        bench.pass_time(5.0)
+        assert bench.now < 90.0
+        for job in jobs:
+            bench.end(job, seconds=1.0)
+    assert bench.run.left > 100
+    assert bench.cancelled() == []
+
+
+def test_where_all_attempts_seem_to_hang_and_no_slot_is_idle_they_are_stopped():
+    plan = Plan.map(abs, range(20), name="outage")
+    bench = Workbench(plan, slots=2, straggler=PATIENT[0], retry=Retry(base_seconds=0.0))
+    for _ in range(5):
+        for job in bench.send():
+            bench.start(job)
+            bench.end(job, seconds=1.0)
+    stuck = bench.send()
+    for job in stuck:
+        bench.start(job)
+    bench.pass_time(75.0)
+    assert sorted(bench.cancelled()) == sorted(job.attempt for job in stuck)
+
+
+def test_without_backups_what_seems_to_hang_is_stopped():
+    bench, first = one_that_goes_on(Off())
+    bench.pass_time(75.0)
+    assert bench.send() == []
+    assert bench.cancelled() == [first.attempt]
+    bench.end(first, Status.CANCELLED, seconds=75.0)
+    bench.pass_time(1.0)
+    (again,) = bench.send()
+    assert again.task == first.task
