@@ -272,7 +272,8 @@ class _Probe:
         for worker in self.ratios:
             self.slow_since.setdefault(worker, now)
         stage = next((each for each in run.stages if each.name == self.stage), None)
-        monitor = getattr(stage, "monitor", None)
+        # One that is complete has none any more.
+        monitor = getattr(getattr(stage, "running", None), "monitor", None)
         if monitor is None or monitor.decision is None or monitor.checked_at <= self._checked_at:
             return
         self._checked_at = monitor.checked_at
