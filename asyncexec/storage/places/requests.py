@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import StorageTimeoutError
 from asyncexec.exception_data.causes import causes_of
 from asyncexec.request_failures.reading import Failure, failure_of
-from asyncexec.request_failures.reasons import SILENT, Nature
+from asyncexec.request_failures.reasons import SILENT, UNREACHABLE, Nature
 from asyncexec.storage.places.request_budget import shared_budget
 from asyncexec.storage.places.rights import ASKED, TRIED
 
@@ -41,6 +41,8 @@ BYTES_A_SECOND = 256 * 1024
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _FORGOTTEN_SECONDS = 60.0
+_SPREAD_SECONDS = 0.5
+"""The time over which the requests that have waited for an endpoint come back, once it has answered another."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class EndpointState:
     silent: bool = False
     _last: float = 0.0
     _lock: Lock = field(default_factory=Lock)
+    _answers: Event = field(default_factory=Event)
 
     def answered(self) -> None:
         """Note that the endpoint has answered a request, be it by a refusal."""
@@ -69,6 +72,7 @@ class EndpointState:
         if self.failing_since is not None or self.silent:
             with self._lock:
                 self.failing_since, self.silent = None, False
+                self._answers.set()
 
     def failed(self, began: float, now: float) -> float:
         """Note that a try, which began at a time, has failed by the outage; return when the outage began."""
@@ -76,7 +80,16 @@ class EndpointState:
             if self.failing_since is None or now - self._last > _FORGOTTEN_SECONDS:
                 self.failing_since = began
             self._last = now
+            self._answers.clear()
             return self.failing_since
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in this thread, until the endpoint has answered another request, but no longer than so many seconds."""
+        before = time.monotonic()
+        if self._answers.wait(seconds):
+            left = before + seconds - time.monotonic()
+            # Spread, as all that have waited for it are woken by one answer.
+            time.sleep(min(max(0.0, left), random.uniform(0.0, _SPREAD_SECONDS)))
 
     def was_silent(self, now: float) -> None:
         """Note that another process has given up a request because the endpoint was silent."""
@@ -265,7 +278,11 @@ def request[T](
             else:
                 state.answered()
                 return found
-        time.sleep(wait)
+        if tries.failure is not None and tries.failure.reason is UNREACHABLE:
+            # There again for one is there again for all, which does not hold of one that is overloaded.
+            state.pause(wait)
+        else:
+            time.sleep(wait)
 
 
 def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:

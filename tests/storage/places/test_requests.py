@@ -1,6 +1,8 @@
 """The decisions about one request: whether it is tried again, and when; no test here waits for any time to pass."""
 
+import errno
 import random
+import threading
 import time
 from itertools import pairwise
 
@@ -9,12 +11,15 @@ import pytest
 from asyncexec.errors import StorageTimeoutError, TaskFailedError
 from asyncexec.request_failures import reasons
 from asyncexec.request_failures.reading import Failure
+from asyncexec.storage.places import requests
 from asyncexec.storage.places.requests import (
     EndpointState,
     Tries,
     note_silence,
+    request,
     state_of,
 )
+from asyncexec.testing.patience import scaled
 
 
 def outage(state: EndpointState, reason, *, took: float, start: float = 0.0, seed: int = 1):
@@ -122,3 +127,39 @@ def test_what_is_known_to_be_silent_is_waited_for_a_moment_only():
 def test_a_large_object_has_more_time():
     """200 MB pass at a third of a megabyte in a second."""
     assert EndpointState().try_seconds(0.0, 200_000_000) > 600
+
+
+@pytest.mark.parametrize("error,wakes", [(ConnectionRefusedError, True), (OSError, False)])
+def test_what_waits_for_an_endpoint_to_be_there_goes_on_once_it_has_answered_another(
+    error, wakes, monkeypatch
+):
+    monkeypatch.setattr(requests, "_FIRST_WAIT", 40.0)
+    monkeypatch.setattr(requests, "_LONGEST_WAIT", 40.0)
+    endpoint, slept, waits = f"there-again-{error.__name__}", [], threading.Event()
+    monkeypatch.setattr(requests.time, "sleep", slept.append)
+    pause = EndpointState.pause
+
+    def noted(state, seconds):
+        waits.set()
+        pause(state, seconds)
+
+    monkeypatch.setattr(EndpointState, "pause", noted)
+    answers = [error() if wakes else error(errno.ENETRESET, "reset"), "found"]
+
+    def call(_seconds):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(request(call, endpoint)), daemon=True)
+    waiting.start()
+    if wakes:
+        assert waits.wait(scaled(20))
+        assert request(lambda _seconds: "another", endpoint) == "another"
+    waiting.join(scaled(20))
+    assert found == ["found"]
+    assert waits.is_set() == wakes
+    # Woken, it is spread over a moment; else it has waited for as long as it was to.
+    assert (max(slept) <= 0.5) == wakes
