@@ -53,11 +53,6 @@ def read(bucket, options):
     )
 
 
-# The server, in this process, leaves the sockets of clients that were cut off to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
 @pytest.mark.faults
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 @pytest.mark.parametrize("seconds", SECONDS)
