@@ -27,6 +27,7 @@ PLACES = [
     lambda path: {"place": in_obstore(path), "path": "a/b"},
     lambda path: {"place": fsspec.get_mapper(f"file://{path}"), "path": "a/b"},
     lambda path: {"place": fsspec.get_mapper(f"file://{path}/a/b")},
+    lambda path: {"place": fsspec.get_mapper(f"dir://a/b::file://{path}")},
     lambda path: {"place": FsspecStore.from_url(f"file://{path}"), "path": "a/b"},
     lambda path: {"place": f"file://{path}/a/b"},
     lambda path: {"place": os.path.join(path, "a", "b")},  # noqa: PTH118 - as text

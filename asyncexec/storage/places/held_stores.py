@@ -32,8 +32,20 @@ def as_store(place: object) -> Store | None:
     if package == "obstore":
         return ObjectStore(given)
     if package == "fsspec" and kind.__name__ == "FSMap":
-        return FsspecStore.from_mapper(given)
+        # Zarr's own way takes any folder of a file system for one that can be awaited.
+        sync = given.fs.async_impl and not getattr(
+            getattr(given.fs, "fs", None), "async_impl", True
+        )
+        return _wrapped(given) if sync else FsspecStore.from_mapper(given)
     return MemoryStore(given) if kind is dict else None
+
+
+def _wrapped(mapping: Any) -> Store:
+    """Return the store of a mapping of fsspec's whose file system blocks, although its class knows to await."""
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper  # noqa: PLC0415 - who hands it in has fsspec
+    from zarr.storage import FsspecStore  # noqa: PLC0415 - the same
+
+    return FsspecStore(AsyncFileSystemWrapper(mapping.fs, asynchronous=True), path=mapping.root)
 
 
 def store_text(store: Store) -> str:

@@ -110,12 +110,16 @@ def _chain_name(first: str, rest: str, options: Mapping[str, Any]) -> str:
     """Return the name of what a chain of fsspec leads to: a place in its last link, and paths within."""
     scheme = rest.partition("://")[0]
     own = options.get(scheme)
-    # What fsspec keeps in memory is not what memory:// leads to.
-    name = (
-        inside("memory:fsspec", rest.partition("://")[2])
-        if scheme == "memory"
-        else url_name(rest, own if isinstance(own, Mapping) else options)
-    )
+    path = rest.partition("://")[2]
+    match scheme.lower():
+        case "memory":
+            # What fsspec keeps in memory is not what memory:// leads to.
+            name = inside("memory:fsspec", path)
+        case "file" | "local":
+            # To fsspec a % in a path is a letter like others.
+            name = os.path.realpath(path)
+        case _:
+            name = url_name(rest, own if isinstance(own, Mapping) else options)
     for link in reversed(first.split("::")):
         kind, found, path = link.partition("://")
         # Of caches, the path is that of the last link.

@@ -81,6 +81,7 @@ def test_other_places_have_other_names(one, other):
         ("adl://box/a", "az://box/a"),
         ("file:/tmp/x", "/tmp/x"),
         ("zip://a::/tmp/x.zip", "zip://a::file:///tmp/x.zip"),
+        ("simplecache::file:///tmp/x%41", "/tmp/x%41"),
         ("~/x", str(Path("~/x").expanduser())),
         ("file:///tmp/a%20b", "/tmp/a b"),
         ("file:///tmp/run#1/x?y", "/tmp/run#1/x?y"),
