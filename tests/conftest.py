@@ -72,6 +72,16 @@ def pytest_collection():
         gc.enable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None):
+    """Have them also pass over what tests imported while they ran, from the end of their file on."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()  # Garbage that is frozen would stay, and its warnings be missed.
+        gc.freeze()
+    return result
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """A fresh seed, told when the test fails; ASYNCEXEC_SEED=… runs it again with that one."""

@@ -103,7 +103,7 @@ class BlockFunctionCall:
             extra_bytes=self.extra_bytes,
             borders=self.borders,
         )
-        return _without_padding(found, settled) if padded else found
+        return without_padding(found, settled) if padded else found
 
     def _grids(
         self, settled: Sequence[BlockLengths], dtype: np.dtype[Any]
@@ -133,7 +133,8 @@ class BlockFunctionCall:
         return found
 
 
-def _without_padding(node: Node, settled: Sequence[BlockLengths]) -> Node:
+def without_padding(node: Node, settled: Sequence[BlockLengths]) -> Node:
+    """Return ``node``, whose blocks without elements are padded to the longest, as a view of what is no padding."""
     views = [
         AxisAccess.view(axis, each.total)
         if each.each is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numpy.linalg import LinAlgError
+
 from asyncexec.array.arithmetic import conj
 from asyncexec.array.array import Array
 from asyncexec.array.wrapping import as_array
@@ -14,14 +16,14 @@ def matrices_of(x: Array, operation: str) -> Array:
 
     Raises
     ------
-    ValueError
+    numpy.linalg.LinAlgError
         If there are fewer than two axes.
     TypeError
         If the elements are not of a real or complex floating type of single or double precision.
     """
     array = as_array(x, operation)
     if array.ndim < 2:
-        raise ValueError(
+        raise LinAlgError(
             f"{operation}() takes a matrix or a stack of matrices, and got an array of {array.ndim} axes"
         )
     return floating_array(array, operation)
@@ -32,12 +34,12 @@ def square_matrices(x: Array, operation: str) -> Array:
 
     Raises
     ------
-    ValueError
+    numpy.linalg.LinAlgError
         Also if the last two axes differ in length.
     """
     array = matrices_of(x, operation)
     if array.shape[-1] != array.shape[-2]:
-        raise ValueError(
+        raise LinAlgError(
             f"{operation}() takes square matrices, and got an array of shape {array.shape}"
         )
     return array

@@ -33,11 +33,34 @@ def _take(
     a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise"
 ) -> Any:
     _no_out("take", out)
-    if mode != "raise":
-        raise TypeError(
-            f"numpy.take(mode={mode!r}) is not known for lazy arrays: use indices in range"
-        )
-    return _lazy(a).take(indices, axis)
+    array = _lazy(a)
+    if mode == "raise":
+        return array.take(indices, axis)
+    if mode not in ("clip", "wrap"):
+        raise ValueError(f"mode={mode!r} is none of 'raise', 'clip' and 'wrap'")
+    n = array.size if axis is None else array.shape[axis]
+    places: Any = indices if isinstance(indices, Operators) else np.asarray(indices)
+    if not n and places.size:
+        raise IndexError(f"numpy.take of {places.size} elements of an axis of none")
+    inside = np.clip(places, 0, max(n - 1, 0)) if mode == "clip" else places % max(n, 1)
+    return array.take(inside, axis)
+
+
+def _inner(a: Any, b: Any, /) -> Any:
+    # Numbers, which are no arrays of the namespace.
+    if not np.ndim(a) or not np.ndim(b):
+        return _lazy(a) * b
+    return namespace().inner(_lazy(a), _lazy(b))
+
+
+def _of_triangle(name: str) -> Callable[..., Any]:
+    def triangle(m: Any, k: int = 0) -> Any:
+        array = _lazy(m)
+        if array.ndim == 1:
+            array = namespace().broadcast_to(array, array.shape * 2)
+        return getattr(namespace(), name)(array, k=k)
+
+    return triangle
 
 
 def _reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
@@ -89,12 +112,6 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     return namespace().tensordot(_lazy(a), _lazy(b), axes=((-1,), (max(np.ndim(b) - 2, 0),)))
 
 
-def _inner(a: Any, b: Any, /) -> Any:
-    if not np.ndim(a) or not np.ndim(b):
-        return _lazy(a) * b
-    return namespace().tensordot(_lazy(a), _lazy(b), axes=((-1,), (-1,)))
-
-
 def _vdot(a: Any, b: Any, /) -> Any:
     return namespace().vecdot(_lazy(a).ravel(), _lazy(b).ravel())
 
@@ -117,33 +134,6 @@ def _trace(  # noqa: PLR0917 - NumPy's
 ) -> Any:
     _no_out("trace", out)
     return namespace().linalg.trace(_last(a, axis1, axis2), offset=offset, dtype=dtype)
-
-
-def _at_least(ndim: int) -> Callable[..., Any]:
-    def raised(*arrays: Any) -> Any:
-        found = [_raised(_lazy(x), ndim) for x in arrays]
-        return found[0] if len(found) == 1 else tuple(found)
-
-    return raised
-
-
-def _raised(x: Any, ndim: int) -> Any:
-    missing = ndim - x.ndim
-    if missing <= 0:
-        return x
-    if ndim == 3 and x.ndim:
-        return x[None, :, None] if x.ndim == 1 else x[..., None]
-    return x[(None,) * missing]
-
-
-def _stacked(axis: int, ndim: int) -> Callable[..., Any]:
-    def stacked(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-        parts = [_raised(_lazy(x), ndim) for x in tup]
-        along = 0 if axis == 1 and parts[0].ndim == 1 else axis
-        found = namespace().concat(parts, axis=along)
-        return found if dtype is None else _cast(found, dtype, casting)
-
-    return stacked
 
 
 def _cast(x: Any, dtype: Any, casting: Any) -> Any:
@@ -179,18 +169,6 @@ def _stack(
     return found if dtype is None else _cast(found, dtype, casting)
 
 
-def _column_stack(tup: Sequence[Any]) -> Any:
-    parts = [_lazy(x) for x in tup]
-    return namespace().concat([x if x.ndim > 1 else x.reshape(-1, 1) for x in parts], axis=1)
-
-
-def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    first, second = _lazy(arr), _lazy(values)
-    if axis is None:
-        first, second, axis = first.ravel(), second.ravel(), 0
-    return namespace().concat([first, second], axis=axis)
-
-
 def _check_sections(given: Any) -> None:
     if not np.ndim(given) and int(given) < 1:
         raise ValueError(f"an axis is split into one part or more, and not into {given!r}")
@@ -216,73 +194,6 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
             f"use numpy.array_split()"
         )
     return _array_split(ary, indices_or_sections, axis)
-
-
-def _rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    first, second = axes
-    flip = namespace().flip
-    turned = k % 4
-    if turned == 0:
-        return m
-    if turned == 2:
-        return flip(flip(m, axis=first), axis=second)
-    if turned == 1:
-        return flip(m, axis=second).swapaxes(first, second)
-    return flip(m.swapaxes(first, second), axis=second)
-
-
-def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = None) -> Any:
-    return np.isclose(_lazy(a), b, rtol=rtol, atol=atol, equal_nan=bool(equal_nan))
-
-
-def _allclose(a: Any, b: Any, *args: Any, **keywords: Any) -> Any:
-    return namespace().all(_isclose(a, b, *args, **keywords))
-
-
-def _array_equal(a1: Any, a2: Any, equal_nan: Any = None) -> Any:
-    first, second = _lazy(a1), _lazy(a2)
-    if first.shape != second.shape:
-        return namespace().asarray(np.False_)
-    same = first == second
-    if equal_nan and first.dtype.kind in "fcmM" and second.dtype.kind in "fcmM":
-        same |= (first != first) & (second != second)  # noqa: PLR0124 - NaN and NaT alone differ from themselves
-    return namespace().all(same)
-
-
-def _ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = None) -> Any:
-    _no_out("ptp", out)
-    return a.max(axis, keepdims=bool(keepdims)) - a.min(axis, keepdims=bool(keepdims))
-
-
-def _average(
-    a: Any, axis: Any = None, weights: Any = None, returned: Any = None, *, keepdims: Any = None
-) -> Any:
-    ns, x, kept = namespace(), _lazy(a), bool(keepdims)
-    if weights is None:
-        mean = ns.mean(x, axis=axis, keepdims=kept)
-        total = ns.full(
-            mean.shape, x.size / max(mean.size, 1), dtype=mean.dtype, chunks=mean.chunks
-        )
-        return (mean, total) if returned else mean
-    factors = _lazy(weights)
-    if factors.shape != x.shape:
-        if not isinstance(axis, int) or factors.ndim != 1:
-            raise TypeError(
-                f"numpy.average: weights of shape {factors.shape} need one axis, and not axis={axis!r}"
-            )
-        factors = factors[tuple(slice(None) if p == axis % x.ndim else None for p in range(x.ndim))]
-    factors = ns.broadcast_to(factors, x.shape)
-    total = ns.sum(factors, axis=axis, keepdims=kept)
-    mean = ns.sum(x * factors, axis=axis, keepdims=kept) / total
-    return (mean, total) if returned else mean
-
-
-def _flatnonzero(a: Any) -> Any:
-    return a.ravel().nonzero()[0]
-
-
-def _argwhere(a: Any) -> Any:
-    return namespace().stack(a.nonzero(), axis=1)
 
 
 def _type(value: Any) -> Any:
@@ -338,6 +249,9 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "empty_like": _like("empty_like"),
     "full_like": _like("full_like"),
     "dot": _dot,
+    "inner": _inner,
+    "tril": _of_triangle("tril"),
+    "triu": _of_triangle("triu"),
     "outer": _outer,
     "diagonal": _diagonal,
     "trace": _trace,
@@ -348,26 +262,10 @@ OWN: Mapping[str, Callable[..., Any]] = {
 """Functions that must not be looked up by their names."""
 
 COMPOSED: Mapping[str, Callable[..., Any]] = {
-    "inner": _inner,
     "vdot": _vdot,
-    "atleast_1d": _at_least(1),
-    "atleast_2d": _at_least(2),
-    "atleast_3d": _at_least(3),
-    "vstack": _stacked(0, 2),
-    "hstack": _stacked(1, 1),
-    "dstack": _stacked(2, 3),
-    "column_stack": _column_stack,
-    "append": _append,
     "array_split": _array_split,
     "split": _split,
     "fliplr": lambda m: namespace().flip(m, axis=1),
     "flipud": lambda m: namespace().flip(m, axis=0),
-    "rot90": _rot90,
-    "allclose": _allclose,
-    "array_equal": _array_equal,
-    "ptp": _ptp,
-    "average": _average,
-    "flatnonzero": _flatnonzero,
-    "argwhere": _argwhere,
 }
 """Functions made of others, where the namespace has none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_arguments import BoundArguments, bind
 from asyncexec.array.numpy_compositions import COMPOSED, OWN
-from asyncexec.array.numpy_matrices import OF_MATRICES
-from asyncexec.array.numpy_moments import NAN_MOMENTS, OF_MOMENTS, in_given_type
+from asyncexec.array.numpy_matrices import FLOATING, OF_MATRICES, as_floating
+from asyncexec.array.numpy_moments import NAN_MOMENTS, OF_MOMENTS, nan_moment
 from asyncexec.array.numpy_selections import OF_SELECTIONS
-from asyncexec.array.numpy_ufuncs import REDUCTIONS, numpy_reduction
+from asyncexec.array.numpy_ufuncs import COMBINED, numpy_reduction
 from asyncexec.array.operators import Operators
 
 OTHER_NAMES = {
@@ -47,10 +48,12 @@ ELEMENTWISE = {
 """Functions of single elements that are no universal functions, and how many arrays of a block's size, in double
 precision at least, they hold on the way (measured)."""
 
+OF_LISTS = frozenset({"array_equal", "intersect1d", "setdiff1d", "setxor1d", "union1d"})
+"""Functions whose arguments may be numbers and lists in NumPy."""
+
 IN_PLACE = frozenset({"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"})
 _SUBMODULES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}
 _FIRST = {**OWN, **OF_MATRICES, **OF_MOMENTS, **OF_SELECTIONS}
-_REDUCED = frozenset(REDUCTIONS.values())
 
 
 def call_function(
@@ -81,14 +84,10 @@ def call_function(
     key = name if plain else f"{_SUBMODULES[module]}.{name}"
     if key in _FIRST:
         return _FIRST[key](*args, **keywords)
-    bound = bind(func, called, args, keywords)
-    if key in NAN_MOMENTS and "dtype" in bound.named:
-        bound = in_given_type(bound)
+    bound = _with_arrays(key, bind(func, called, args, keywords))
     function = _counterpart(name, module)
-    if function is not None and {"where", "initial"} & bound.named.keys() and plain:
-        return _reduced(function, bound)
     if function is not None:
-        return bound.call(function)
+        return _by_counterpart(function, key, bound)
     if plain and name in COMPOSED:
         return COMPOSED[name](*args, **keywords)
     if plain and name in ELEMENTWISE:
@@ -97,6 +96,36 @@ def call_function(
         f"{called}() is not known for lazy arrays: apply it chunk by chunk with xp.map_blocks(), or to computed "
         f"elements: {called}(x.compute())"
     )
+
+
+def _with_arrays(key: str, bound: BoundArguments) -> BoundArguments:
+    """Return the arguments with arrays where NumPy makes arrays of what it is given, and the namespace does not."""
+    convert = as_floating if key in FLOATING else _lazy if key in OF_LISTS else None
+    if convert is None:
+        return bound
+    return replace(bound, needed={k: convert(v) for k, v in bound.needed.items()})
+
+
+def _by_counterpart(function: Callable[..., Any], key: str, bound: BoundArguments) -> Any:
+    """Return what the namespace's ``function`` makes of these arguments, of which it may lack some."""
+    if key in NAN_MOMENTS:
+        return nan_moment(function, bound)
+    if np.ndim(bound.needed.get("q", 0)) > 1:
+        return _of_table(function, bound)
+    if {"where", "initial"} & bound.named.keys() and function.__name__ in COMBINED:
+        return _reduced(function, bound)
+    return bound.call(function)
+
+
+def _lazy(x: Any) -> Any:
+    return x if isinstance(x, Operators) else namespace().asarray(x)
+
+
+def _of_table(function: Callable[..., Any], bound: BoundArguments) -> Any:
+    """Return quantiles of several ``q`` in a table of more than one axis."""
+    q = np.asarray(bound.needed["q"])
+    found = replace(bound, needed={**bound.needed, "q": q.ravel()}).call(function)
+    return found.reshape((*q.shape, *found.shape[1:]))
 
 
 def _of_elements(name: str, func: Callable[..., Any], bound: BoundArguments) -> Any:
@@ -123,7 +152,5 @@ def _counterpart(name: str, module: str) -> Callable[..., Any] | None:
 def _reduced(function: Callable[..., Any], bound: BoundArguments) -> Any:
     """Return a reduction of some of the elements, or one with a value to begin with."""
     named = dict(bound.named)
-    if function.__name__ not in _REDUCED:
-        return bound.call(function)
     (x,) = bound.needed.values()
     return numpy_reduction(function, bound.called, x, named.pop("axis", None), named)

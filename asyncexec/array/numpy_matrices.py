@@ -18,9 +18,7 @@ def _lazy(x: Any) -> Any:
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
     linalg, kept = namespace().linalg, bool(keepdims)
-    array = _lazy(x)
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
+    array = as_floating(x)
     axes = None if axis is None else tuple(np.atleast_1d(axis))
     if (axes is None and (ord is None or array.ndim == 1)) or (axes is not None and len(axes) == 1):
         wanted = axis if axes is None else int(axes[0])
@@ -42,8 +40,25 @@ def _svd(a: Any, full_matrices: Any = None, compute_uv: Any = None, hermitian: A
             "numpy.linalg.svd(hermitian=True) is not known for lazy arrays: leave it out"
         )
     if compute_uv is False:
-        return linalg.svdvals(_lazy(a))
-    return linalg.svd(_lazy(a), full_matrices=full_matrices is not False)
+        return linalg.svdvals(as_floating(a))
+    return linalg.svd(as_floating(a), full_matrices=full_matrices is not False)
+
+
+def _qr(a: Any, mode: str = "reduced") -> Any:
+    linalg = namespace().linalg
+    if mode == "raw":
+        raise ValueError("numpy.linalg.qr(mode='raw') is not known for lazy arrays: use 'reduced'")
+    return (
+        linalg.qr(as_floating(a), mode="reduced").R
+        if mode == "r"
+        else linalg.qr(as_floating(a), mode=mode)
+    )
+
+
+def as_floating(x: Any) -> Any:
+    """Return ``x`` as an array, of integers and booleans in double precision, as NumPy takes matrices."""
+    array = _lazy(x)
+    return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
 def _multi_dot(arrays: Sequence[Any], *, out: Any = None) -> Any:
@@ -99,7 +114,17 @@ def _polyval(p: Any, x: Any) -> Any:
     return found
 
 
+FLOATING = frozenset(
+    f"linalg.{name}"
+    for name in (
+        "cholesky", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matrix_norm", "matrix_rank", "pinv", "slogdet",
+        "solve", "svdvals", "vector_norm",
+    )
+)  # fmt: skip
+"""Functions that take integers and booleans in NumPy, and floating elements alone in the standard."""
+
 OF_MATRICES: Mapping[str, Callable[..., Any]] = {
+    "linalg.qr": _qr,
     "linalg.norm": _norm,
     "linalg.svd": _svd,
     "linalg.multi_dot": _multi_dot,

@@ -28,8 +28,10 @@ def _mean(
     array = _elements("mean", a, dtype, out)
     kept = keepdims is not _GIVEN and bool(keepdims)
     if where is _GIVEN or where is True:
-        return namespace().mean(array, axis=axis, keepdims=kept)
-    return _mean_where(array, _taken(array, where), axis, keepdims=kept)
+        found = namespace().mean(array, axis=axis, keepdims=kept)
+    else:
+        found = _mean_where(array, _taken(array, where), axis, keepdims=kept)
+    return found if dtype is None else found.astype(dtype)
 
 
 def _deviation(name: str) -> Callable[..., Any]:
@@ -49,16 +51,34 @@ def _deviation(name: str) -> Callable[..., Any]:
             raise TypeError(
                 f"numpy.{name}(mean=...) is not known for lazy arrays: leave it out, the mean is computed on the way"
             )
+        _check_fractions(f"numpy.{name}", dtype)
         array = _elements(name, a, dtype, out)
         kept = keepdims is not _GIVEN and bool(keepdims)
         free = ddof if correction is _GIVEN else correction
         if where is _GIVEN or where is True:
             function = getattr(namespace(), name)
-            return function(array, axis=axis, correction=free, keepdims=kept)
-        found = _variance_where(array, _taken(array, where), axis, free, keepdims=kept)
-        return namespace().sqrt(found) if name == "std" else found
+            found = function(array, axis=axis, correction=free, keepdims=kept)
+        else:
+            found = _variance_where(array, _taken(array, where), axis, free, keepdims=kept)
+            found = namespace().sqrt(found) if name == "std" else found
+        return found if dtype is None else found.astype(dtype)
 
     return deviation
+
+
+def _check_fractions(called: str, dtype: Any) -> None:
+    """Check that ``dtype`` has fractions, which deviations need.
+
+    Raises
+    ------
+    TypeError
+        If not.
+    """
+    if dtype is not None and np.dtype(dtype).kind not in "fc":
+        raise TypeError(
+            f"{called}(dtype={np.dtype(dtype)}) would cut off the fractions of the mean and of the deviations: give a "
+            f"floating or complex type, and convert the result with .astype()"
+        )
 
 
 def _elements(name: str, a: Any, dtype: Any, out: Any) -> Any:
@@ -72,26 +92,37 @@ def _elements(name: str, a: Any, dtype: Any, out: Any) -> Any:
 
 
 NAN_MOMENTS = frozenset({"nanmean", "nanstd", "nanvar"})
-"""Functions whose argument ``dtype`` is the type of the elements before they are added."""
+"""Functions whose argument ``dtype`` is the type of the elements before they are added, and of the result."""
 
 
-def in_given_type(bound: BoundArguments) -> BoundArguments:
-    """Return the arguments of one of :data:`NAN_MOMENTS` without ``dtype``, whose array has elements of that type.
+def nan_moment(function: Callable[..., Any], bound: BoundArguments) -> Any:
+    """Return one of :data:`NAN_MOMENTS`, with NumPy's arguments ``dtype`` and ``where``.
 
     Raises
     ------
     TypeError
-        If elements may be NaN, and the type has none.
+        If elements may be NaN, and ``dtype`` has none.
     """
     (name,) = bound.needed
-    array, dtype = bound.needed[name], np.dtype(bound.named["dtype"])
-    if array.dtype.kind in "fc" and dtype.kind not in "fc":
-        raise TypeError(
-            f"{bound.called}(dtype={dtype}) of elements of type {array.dtype}: give a floating or complex type, as NaN "
-            f"is none of {dtype}"
-        )
-    named = {k: v for k, v in bound.named.items() if k != "dtype"}
-    return replace(bound, needed={name: array.astype(dtype)}, named=named)
+    array = bound.needed[name]
+    named = dict(bound.named)
+    dtype, where = named.pop("dtype", None), named.pop("where", None)
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if function.__name__ != "nanmean":
+            _check_fractions(bound.called, wanted)
+        if array.dtype.kind in "fc" and wanted.kind not in "fc":
+            raise TypeError(
+                f"{bound.called}(dtype={wanted}) of elements of type {array.dtype}: give a floating or complex type, "
+                f"as NaN is none of {wanted}"
+            )
+        array = array.astype(wanted)
+    if where is not None:
+        taken = _taken(array, where)
+        # What is left out is NaN, which integers have not.
+        array = namespace().where(taken, array, np.nan)
+    found = replace(bound, needed={name: array}, named=named).call(function)
+    return found if dtype is None else found.astype(dtype)
 
 
 def _taken(array: Any, where: Any) -> Any:

@@ -53,7 +53,7 @@ def _unique(
     equal_nan: Any = True,
     sorted: Any = True,  # noqa: ARG001 - they are in any case
 ) -> Any:
-    if axis is not None:
+    if axis is not None and (ar.ndim != 1 or axis not in {0, -1}):
         raise TypeError(f"numpy.unique(axis={axis}) is not known for lazy arrays: compute before")
     return namespace().unique(
         _lazy(ar),
@@ -68,6 +68,25 @@ def _ordered(method: str) -> Callable[..., Any]:
     def ordered(a: Any, kth: Any, axis: int | None = -1, **_: Any) -> Any:  # noqa: ARG001 - all are in their places
         array = a.ravel() if axis is None else a
         return getattr(namespace(), method)(array, axis=-1 if axis is None else axis)
+
+    return ordered
+
+
+def _sorted(name: str) -> Callable[..., Any]:
+    def ordered(
+        a: Any,
+        axis: int | None = -1,
+        kind: Any = None,  # noqa: ARG001 - it says how NumPy computes
+        order: Any = None,
+        *,
+        stable: Any = None,  # noqa: ARG001 - it always is
+    ) -> Any:
+        if order is not None:
+            raise TypeError(
+                f"numpy.{name}(order=...) is not known for lazy arrays: sort by one field, as x[field]"
+            )
+        array = a.ravel() if axis is None else a
+        return getattr(namespace(), name)(array, axis=-1 if axis is None else axis)
 
     return ordered
 
@@ -123,6 +142,8 @@ OF_SELECTIONS: Mapping[str, Callable[..., Any]] = {
     "partition": _ordered("sort"),
     "unravel_index": _unravel_index,
     "argpartition": _ordered("argsort"),
+    "sort": _sorted("sort"),
+    "argsort": _sorted("argsort"),
     "array_equiv": _array_equiv,
     "hsplit": _split_along(1),
     "vsplit": _split_along(0),

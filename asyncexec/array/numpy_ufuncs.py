@@ -34,6 +34,21 @@ REDUCTIONS = {
     "fmax": "nanmax",
     "fmin": "nanmin",
 }
+COMBINED = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "all": np.logical_and,
+    "any": np.logical_or,
+    "nanmax": np.fmax,
+    "nanmin": np.fmin,
+    "nansum": np.add,
+    "nanprod": np.multiply,
+}
+"""The universal function that adds the value to begin with to a reduction."""
+NEUTRAL = {"sum": 0, "prod": 1, "nansum": 0, "nanprod": 1}
+"""What is put in the place of elements that are left out."""
 ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 _IGNORED = frozenset({"order", "subok"})
 _OPERANDS = (Operators, *SCALARS, np.ndarray, list, tuple)
@@ -124,22 +139,21 @@ def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mappin
             else ns.logical_or(ns.logical_not(taken), array)
         )
     elif chosen is not True:
-        neutral = {"sum": 0, "prod": 1}.get(name, initial)
+        neutral = NEUTRAL.get(name, initial)
         if neutral is None:
             raise TypeError(
                 f"{called}(where=...) needs initial=, the value of no elements; or write xp.where(mask, x, value)"
             )
         array = namespace().where(_operand(chosen), array, _as_element(neutral, array.dtype))
-    if initial is not None and name in ("max", "min") and not array.size:
+    if initial is not None and name not in NEUTRAL and not array.size:
         rest = namespace().any(array, axis=axis, **options)
         return namespace().full(
             rest.shape, initial, dtype=np.result_type(array.dtype, initial), spec=rest.own_spec
         )
     found = function(array, axis=axis, **options)
-    combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}.get(name)
-    if initial is None or combine is None:
+    if initial is None:
         return found
-    return combine(found, _as_element(initial, found.dtype))
+    return COMBINED[name](found, _as_element(initial, found.dtype))
 
 
 def _as_element(value: Any, dtype: np.dtype[Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from asyncexec.array.dtypes import as_element
 from asyncexec.array.generators import Full
 from asyncexec.array.integers import integer
 from asyncexec.array.nodes import DType, Node
+from asyncexec.array.quantiles import median
 from asyncexec.array.segments import Segment, arranged, part_of
 from asyncexec.array.statistical import max as greatest, mean, min as least
 from asyncexec.array.wrapping import as_array
@@ -49,8 +51,8 @@ def pad(
         for each axis; a mapping has a number or a pair for some axes.
     mode : str
         ``"constant"``, ``"edge"`` (the last element), ``"linear_ramp"`` (from it to ``end_values``), ``"maximum"``,
-        ``"mean"``, ``"minimum"`` (of the ``stat_length`` last elements), ``"reflect"`` (mirrored at the last element),
-        ``"symmetric"`` (mirrored behind it), ``"wrap"`` (the other end) or ``"empty"`` (any elements).
+        ``"mean"``, ``"median"``, ``"minimum"`` (of the ``stat_length`` last elements), ``"reflect"`` (mirrored at the
+        last element), ``"symmetric"`` (mirrored behind it), ``"wrap"`` (the other end) or ``"empty"`` (any elements).
     stat_length : int, pair or sequence of pairs, optional
         By default all elements.
     constant_values, end_values : scalar, pair or sequence of pairs
@@ -127,7 +129,7 @@ _MIRRORS = frozenset({"edge", "reflect", "symmetric", "wrap"})
 def _check_meant(mode: str, stat_length: Any, constant_values: Any, end_values: Any) -> None:
     """Check that nothing is given that the mode does not use."""
     given = (
-        ("stat_length", stat_length is not None, ("maximum", "mean", "minimum")),
+        ("stat_length", stat_length is not None, ("maximum", "mean", "median", "minimum")),
         ("constant_values", not _is_zero(constant_values), ("constant",)),
         ("end_values", not _is_zero(end_values), ("linear_ramp",)),
     )
@@ -267,14 +269,18 @@ def _minimum(x: Array, side: _Side) -> Node:
 
 
 def _mean(x: Array, side: _Side) -> Node:
-    return _statistic(x, side, _rounded_mean)
+    return _statistic(x, side, partial(_rounded, mean))
 
 
-def _rounded_mean(part: Array, *, axis: int, keepdims: bool) -> Array:
+def _median(x: Array, side: _Side) -> Node:
+    return _statistic(x, side, partial(_rounded, median))
+
+
+def _rounded(function: Callable[..., Array], part: Array, *, axis: int, keepdims: bool) -> Array:
+    """Return a statistic of ``part``, of integers rounded to one."""
     if part.dtype.kind not in "iub":
-        return mean(part, axis=axis, keepdims=keepdims)
-    whole = part.astype(np.float64)
-    found = mean(whole, axis=axis, keepdims=keepdims)
+        return function(part, axis=axis, keepdims=keepdims)
+    found = function(part.astype(np.float64), axis=axis, keepdims=keepdims)
     if part.dtype.kind == "b":
         return found.astype(part.dtype)
     rounded = build.apply_elementwise("round", np.rint, (found.node,))
@@ -287,5 +293,6 @@ _MAKERS: dict[str, Callable[[Array, _Side], Node]] = {
     "linear_ramp": _ramp,
     "maximum": _maximum,
     "mean": _mean,
+    "median": _median,
     "minimum": _minimum,
 }

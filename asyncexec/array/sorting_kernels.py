@@ -16,8 +16,18 @@ type Block = NDArray[Any]
 
 def sorted_block(block: Block, *, axis: int, descending: bool = False) -> Block:
     """Return ``block`` sorted along ``axis``; NaN counts as the greatest."""
-    found = np.sort(block, axis=axis, kind="stable")
+    found = np.sort(block, axis=axis, kind="stable" if _has_unlike_equals(block) else None)
     return np.flip(found, axis) if descending else found
+
+
+def _has_unlike_equals(block: Block) -> bool:
+    """Return whether elements that are equal may differ, so that their order shows.
+
+    Where none do, sorting in any order gives the same bits, and NumPy's vectorized quicksort takes half the time.
+    """
+    if block.dtype.kind == "f":
+        return bool((np.signbit(block) & (block == 0)).any())
+    return block.dtype.kind not in "biumM"
 
 
 def sorting_numbers(block: Block, *, axis: int, descending: bool = False) -> Block:

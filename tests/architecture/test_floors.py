@@ -93,6 +93,10 @@ DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "zarr"}
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {
     (
+        "asyncexec.integrations.xarray.registration",
+        "asyncexec.integrations.xarray.accessors",
+    ): "brings all of the arrays, which workers that unpickle a function of the package need not have",
+    (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.chunks.shard_files",
     ): "most arrays have no shards",

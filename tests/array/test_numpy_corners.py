@@ -9,6 +9,7 @@ from tests.array.direct import run
 
 TIMES = np.array([3, "NaT", 5, 1, "NaT", 5], "M8[D]")
 NUMBERS = np.array([[1.5, -0.0, np.inf], [4.0, 2.5, -np.inf], [7.0, 2.5, 1.0]], np.float32)
+FINITE = np.array([[1.5, -0.0, 3.0], [4.0, 2.5, -6.0], [7.0, 2.5, 1.0]], np.float32)
 TAKEN = np.array([[True, False, True], [True, False, False], [False, False, True]])
 
 
@@ -135,3 +136,145 @@ def test_elements_of_every_kind_are_counted_where_they_are_not_zero(values):
     lazy = xp.asarray(values, chunks=2)
     assert run(xp.count_nonzero(lazy)) == np.count_nonzero(values)
     assert run(np.count_nonzero(lazy)) == np.count_nonzero(values)
+
+
+@pytest.mark.parametrize("name", ["nanmax", "nanmin", "nansum", "nanprod"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("values", [FINITE, FINITE.astype(np.complex64), np.zeros((0, 3))])
+def test_a_reduction_without_nan_begins_with_the_value_that_is_given(name, axis, values):
+    values = np.where(np.eye(*values.shape, dtype=bool), np.nan, values)
+    function, options = getattr(np, name), {"axis": axis, "initial": 3}
+    np.testing.assert_allclose(
+        run(function(lazy(values), **options)), function(values, **options), rtol=1e-6
+    )
+    taken = TAKEN[: len(values)]
+    wanted = function(values, where=taken, **options)
+    np.testing.assert_allclose(
+        run(function(lazy(values), where=lazy(taken), **options)), wanted, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("ufunc", [np.logical_and, np.logical_or, np.fmax, np.fmin])
+@pytest.mark.parametrize("initial", [0, 1])
+def test_reductions_by_universal_functions_begin_with_the_value_that_is_given(ufunc, initial):
+    values = np.array([[True, False], [True, True]])
+    wanted = ufunc.reduce(values, axis=0, initial=bool(initial))
+    found = ufunc.reduce(lazy(values), axis=0, initial=bool(initial))
+    np.testing.assert_array_equal(run(found), wanted)
+
+
+@pytest.mark.parametrize("name", ["nanmean", "nanvar", "nanstd"])
+@pytest.mark.parametrize("values", [FINITE, np.arange(9).reshape(3, 3)])
+def test_moments_without_nan_are_those_of_some_elements(name, values):
+    function, taken = getattr(np, name), TAKEN
+    wanted = function(values, axis=1, where=taken)
+    found = function(lazy(values), axis=1, where=lazy(taken))
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(run(found), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mean", "nanmean"])
+@pytest.mark.parametrize("dtype", ["int64", "complex128", "float32"])
+def test_a_mean_has_the_type_that_is_given(name, dtype):
+    function, values = getattr(np, name), np.array([[1, 2], [4, 5]])
+    found, wanted = function(lazy(values), dtype=dtype), function(values, dtype=dtype)
+    assert found.dtype == wanted.dtype
+    assert run(found) == wanted
+
+
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+def test_deviations_have_the_type_that_is_given_or_it_is_refused(name):
+    function, values = getattr(np, name), np.array([[1, 2], [4, 6]])
+    found, wanted = function(lazy(values), dtype=np.complex64), function(values, dtype=np.complex64)
+    assert found.dtype == wanted.dtype == np.complex64
+    np.testing.assert_allclose(run(found), wanted, rtol=1e-6)
+    with pytest.raises(TypeError, match="cut off the fractions"):
+        function(lazy(values), dtype=np.int64)
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort"])
+def test_without_an_axis_all_elements_are_sorted(name):
+    values = np.array([[5, 1, 4], [0, 3, 2]])
+    found = getattr(np, name)(lazy(values), axis=None)
+    np.testing.assert_array_equal(run(found), getattr(np, name)(values, axis=None))
+
+
+@pytest.mark.parametrize("name", ["union1d", "intersect1d", "setdiff1d", "setxor1d"])
+@pytest.mark.parametrize("other", [3, [1, 2], np.float32(7), (5,)])
+def test_set_operations_take_numbers_and_lists(name, other):
+    values, function = np.array([3, 1, 2, 3]), getattr(np, name)
+    for pair in ((0, 1), (1, 0)):
+        both = [(values, other)[k] for k in pair]
+        ours = [lazy(v) if v is values else v for v in both]
+        found, wanted = function(*ours), function(*both)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(run(found), wanted)
+    assert bool(run(np.array_equal(lazy(values), [3, 1, 2, 3])))
+    assert not bool(run(np.array_equal(3, lazy(values))))
+
+
+@pytest.mark.parametrize("number", [2, 1.5, np.int8(3)])
+def test_the_inner_product_with_a_number_is_a_multiple(number):
+    values = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(run(np.inner(lazy(values), number)), np.inner(values, number))
+    np.testing.assert_array_equal(run(np.inner(number, lazy(values))), np.inner(number, values))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8"])
+@pytest.mark.parametrize(
+    "name",
+    ["inv", "det", "pinv", "matrix_rank", "svdvals", "vector_norm", "matrix_norm", "eigvalsh"],
+)
+def test_linear_algebra_takes_integers_as_floats(name, dtype):
+    values = np.array([[1, 1], [0, 1]]).astype(dtype)
+    values = values | values.T if name == "eigvalsh" else values
+    function = getattr(np.linalg, name)
+    np.testing.assert_allclose(run(function(lazy(values))), function(values), rtol=1e-6, atol=1e-12)
+
+
+def test_factors_of_integers_are_those_of_floats():
+    values = np.array([[2, 1], [1, 3], [0, 4]])
+    for mode in ("reduced", "complete", "r"):
+        found, wanted = np.linalg.qr(lazy(values), mode=mode), np.linalg.qr(values, mode=mode)
+        for ours, theirs in zip(*([x] if mode == "r" else x for x in (found, wanted)), strict=True):
+            np.testing.assert_allclose(np.abs(run(ours)), np.abs(theirs), rtol=1e-6, atol=1e-12)
+    found = np.linalg.svd(lazy(values), compute_uv=False)
+    np.testing.assert_allclose(run(found), np.linalg.svd(values, compute_uv=False), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["inv", "det", "eigvals", "matrix_power", "slogdet"])
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (0, 2)])
+def test_what_is_no_square_matrix_is_refused_as_by_numpy(name, shape):
+    more = (2,) if name == "matrix_power" else ()
+    for values in (np.ones(shape), lazy(np.ones(shape))):
+        with pytest.raises(np.linalg.LinAlgError):
+            getattr(np.linalg, name)(values, *more)
+
+
+@pytest.mark.parametrize("mode", ["clip", "wrap"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_places_out_of_range_are_clipped_or_wrapped(mode, axis):
+    values, places = np.arange(6).reshape(2, 3), np.array([[-7, 0], [2, 9]])
+    wanted = np.take(values, places, axis=axis, mode=mode)
+    for given in (places, lazy(places)):
+        found = np.take(lazy(values), given, axis=axis, mode=mode)
+        np.testing.assert_array_equal(run(found), wanted)
+    with pytest.raises(ValueError, match="none of"):
+        np.take(lazy(values), 0, mode="bounce")
+
+
+@pytest.mark.parametrize("name", ["tril", "triu"])
+@pytest.mark.parametrize("k", [-1, 0, 2])
+def test_a_triangle_of_one_axis_is_one_of_its_rows(name, k):
+    values, function = np.arange(1, 4), getattr(np, name)
+    np.testing.assert_array_equal(run(function(lazy(values), k)), function(values, k))
+
+
+@pytest.mark.parametrize("name", ["quantile", "nanquantile", "percentile", "nanpercentile"])
+def test_quantiles_of_a_table_have_its_axes_first(name):
+    values, function = np.arange(12.0).reshape(3, 4), getattr(np, name)
+    q = [[0.1, 0.5, 0.9], [0.0, 1.0, 0.3]]
+    for axis in (None, 0, (0, 1)):
+        found, wanted = function(lazy(values), q, axis=axis), function(values, q, axis=axis)
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(run(found), wanted)

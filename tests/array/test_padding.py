@@ -14,6 +14,7 @@ MODES = [
     "linear_ramp",
     "maximum",
     "mean",
+    "median",
     "minimum",
     "reflect",
     "symmetric",
@@ -32,7 +33,7 @@ def test_every_mode_is_that_of_numpy(data):
     x, a = data.draw(leaves(shape=shape, dtypes=dtypes))
     widths = [(data.draw(st.integers(0, 7)), data.draw(st.integers(0, 7))) for _ in shape]
     options = {}
-    if mode in ("maximum", "mean", "minimum") and data.draw(st.booleans()):
+    if mode in ("maximum", "mean", "median", "minimum") and data.draw(st.booleans()):
         options["stat_length"] = data.draw(st.integers(1, 4))
     if mode == "constant":
         options["constant_values"] = [(1, 0)] * max(len(shape), 1)

@@ -112,6 +112,16 @@ def test_a_long_line_goes_through_as_many_passes_as_the_network_has():
     assert [s.tasks for s in plan.stages] == [16] + 9 * [8] + [16]
 
 
+def test_zeros_of_both_signs_stay_in_their_order(seed):
+    data = np.random.default_rng(seed).choice([-0.0, 0.0, 1.0, -1.0, np.nan], (40, 3))
+    for chunks in (40, 7):
+        found = run(xp.sort(xp.asarray(data, chunks=chunks), axis=0))
+        wanted = np.sort(data, axis=0, kind="stable")
+        np.testing.assert_array_equal(found, wanted)
+        zeros = wanted == 0
+        np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(wanted[zeros]))
+
+
 def test_zeros_of_both_signs_are_kept():
     data = np.array([0.0, -0.0] * 50)
     with blocks_of(80):

@@ -12,7 +12,7 @@ Importing it also registers the accessor ``.asyncexec`` of datasets and data arr
 
 from typing import TYPE_CHECKING
 
-from asyncexec.integrations.xarray import accessors
+from asyncexec.integrations.xarray.registration import register
 from asyncexec.lazy import names_of
 
 if TYPE_CHECKING:
@@ -31,4 +31,4 @@ else:
         },
     )
 
-accessors.register()
+register()

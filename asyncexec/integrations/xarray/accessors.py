@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +18,7 @@ from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.extreme_labels import label_of_extreme
 from asyncexec.integrations.xarray.fills import filled_forward
+from asyncexec.integrations.xarray.mapped_parts import mapped_parts
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.writing import Writing
 from asyncexec.plan import Plan
@@ -110,6 +111,54 @@ class DatasetAccessor:
             if not is_regular(array.own_node.chunks):
                 found.variables[name].data = DuckArray(Array(array.node, array.own_spec))
         return found
+
+    def map_blocks(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        template: Any = None,
+        extra_memory: int | str = 0,
+    ) -> Any:
+        """Return what ``func`` makes of each part of the dataset: lazily, as ``xr.map_blocks`` does of Dask's.
+
+        >>> import xarray as xr
+        >>> ds = xr.Dataset({"t": ("x", np.arange(6.0))}).chunk(x=2, chunked_array_type="asyncexec")
+        >>> ds.asyncexec.map_blocks(lambda part: part - part.mean()).t.values
+        array([-0.5,  0.5, -0.5,  0.5, -0.5,  0.5])
+        >>> firsts = ds.isel(x=slice(0, None, 2)).chunk(x=1, chunked_array_type="asyncexec")
+        >>> ds.asyncexec.map_blocks(lambda part: part.isel(x=[0]), template=firsts).t.values
+        array([0., 2., 4.])
+
+        A part has one chunk of every lazy variable, and what belongs to it of variables in memory. Where results of
+        several variables have the same chunked dimensions, a part is computed by one call.
+
+        Parameters
+        ----------
+        func : callable
+            ``func(part, *args, **kwargs)``, which returns a dataset or data array in memory. It must not change its
+            part, and may run more than once.
+        args : sequence
+            Datasets and data arrays, of which each part gets its own, in the same chunks; others as they are.
+        kwargs : mapping, optional
+            What all parts get as it is.
+        template : Dataset or DataArray, optional
+            Like the result: its variables, their dimensions and types, chunks of which each is made of one part, and
+            coordinates in memory, which are those of the result. Without it, ``func`` is tried on a part without
+            elements, and parts must keep their length along chunked dimensions.
+        extra_memory : int or str
+            What ``func`` holds beyond its part, its result, and one array of the size of the result.
+
+        Raises
+        ------
+        OptionError
+            If variables are chunked differently, or it is unknown what ``func`` returns, or the template has other
+            numbers of chunks.
+        TypeError
+            If the template is neither a dataset nor a data array, or a keyword is lazy.
+        """
+        return mapped_parts(func, (self._dataset, *args), kwargs or {}, template, extra_memory)
 
     def plan(self) -> Plan:
         """Return the one plan that computes all lazy arrays.
@@ -253,6 +302,18 @@ class DataArrayAccessor:
         """Return the label along ``dim`` of the least value, missing where all are, as ``DataArray.idxmin``."""
         return label_of_extreme(self._data_array, dim, "argmin", skipna=skipna)
 
+    def map_blocks(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        template: Any = None,
+        extra_memory: int | str = 0,
+    ) -> Any:
+        """Return what ``func`` makes of each part of the data array; see :meth:`DatasetAccessor.map_blocks`."""
+        return mapped_parts(func, (self._data_array, *args), kwargs or {}, template, extra_memory)
+
     def plan(self) -> Plan:
         """Return the plan that computes it, with its lazy coordinates."""
         return DatasetAccessor(self._data_array._to_temp_dataset()).plan()  # noqa: SLF001 - as DataArray.load does
@@ -260,15 +321,6 @@ class DataArrayAccessor:
     def visualize(self, path: str | Path | None = None) -> Any:
         """Draw that plan; see :meth:`asyncexec.Plan.visualize`."""
         return self.plan().visualize(path)
-
-
-def register() -> None:
-    """Give datasets and data arrays their accessors, once."""
-    for_datasets: Any = xr.register_dataset_accessor
-    for_data_arrays: Any = xr.register_dataarray_accessor
-    if not hasattr(xr.Dataset, "asyncexec"):
-        for_datasets("asyncexec")(DatasetAccessor)
-        for_data_arrays("asyncexec")(DataArrayAccessor)
 
 
 def _data_of(variable: Any) -> Any:

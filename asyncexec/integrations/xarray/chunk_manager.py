@@ -14,11 +14,12 @@ from asyncexec.array.blocking import run
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.storing import computation_of
 from asyncexec.errors import UnknownOptionError
-from asyncexec.integrations.xarray import accessors, block_calls, sources
+from asyncexec.integrations.xarray import block_calls, sources
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, settled_chunks
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.duck_namespace import DuckNamespace
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
+from asyncexec.integrations.xarray.registration import register
 from asyncexec.integrations.xarray.settings import chosen_spec
 from asyncexec.integrations.xarray.writing import Writing, writing_of
 
@@ -43,7 +44,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
 
     def __init__(self) -> None:
         self.array_cls = DuckArray
-        accessors.register()
+        register()
 
     def is_chunked_array(self, data: Any) -> bool:
         # Arrays as they are compute, too; what xarray asks of their chunks, a DuckArray knows.

@@ -16,6 +16,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, settled_chunks
+from asyncexec.integrations.xarray.known_truths import is_known_to_hold
 from asyncexec.integrations.xarray.loads import refuse_silent_load
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ class DuckArray:
 
     def __bool__(self) -> bool:
         refuse_silent_load()
-        return bool(self.array)
+        return is_known_to_hold(self.array) or bool(self.array)
 
     def __int__(self) -> int:
         return int(self.array)

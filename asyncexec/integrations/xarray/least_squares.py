@@ -25,6 +25,7 @@ def least_squares_fit(matrix: Any, values: Array, rcond: Any = None) -> tuple[An
             "numpy.linalg.lstsq of a lazy matrix is not offered: load the coordinates before"
         )
     matrix = np.asarray(matrix)
+    matrix = matrix if matrix.dtype.kind in "fc" else matrix.astype(np.float64)
     least = np.finfo(matrix.dtype).eps * max(matrix.shape) if rcond is None else rcond
     singular = np.linalg.svd(matrix, compute_uv=False)
     rank = int((singular > least * singular.max(initial=0.0)).sum())

@@ -148,6 +148,8 @@ def test_solving_least_squares():
     assert rank == expected[2]
     one, *_ = np.linalg.lstsq(matrix, duck()[:, 0], rcond=None)
     same(one, np.linalg.lstsq(matrix, VALUES[:, 0], rcond=None)[0])
+    whole = matrix.astype(int)
+    same(np.linalg.lstsq(whole, duck(), rcond=None)[0], np.linalg.lstsq(whole, VALUES)[0])
 
 
 def test_what_is_not_offered_computes_nothing(monkeypatch):
@@ -246,3 +248,24 @@ def test_one_element_becomes_a_scalar():
     x = duck()[1, 2]
     assert (float(x), int(x), complex(x), bool(x), x.item()) == (1.0, 1, 1 + 0j, True, 1.0)
     assert list(range(5))[duck(np.arange(4), (2,))[3]] == 3
+
+
+SAME = {
+    "selections": lambda ds: ds.t[::2],
+    "results": lambda ds: ds * 2 + ds.n,
+    "integers": lambda ds: ds.n.isel(x=[0, 2]),
+    "copies": lambda ds: ds.copy(deep=True),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_expression_is_equal_without_being_computed(name, monkeypatch):
+    ds = chunked()
+    with counted_runs(monkeypatch) as runs:
+        assert SAME[name](ds).equals(SAME[name](ds))
+        assert SAME[name](ds).identical(SAME[name](ds))
+    assert not runs
+    with counted_runs(monkeypatch) as runs:
+        assert not SAME[name](ds).equals(SAME[name](ds + 1))
+        assert SAME[name](ds).equals(SAME[name](chunked(time=5)))
+    assert runs

@@ -234,3 +234,19 @@ print(json.dumps(psutil.Process().memory_info().rss - before))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) < 100e6
+
+
+def test_files_are_opened_at_once_and_stay_lazy(tmp_path, monkeypatch):
+    dask = pytest.importorskip("dask")
+    whole = in_memory()[["t"]]
+    places = [str(tmp_path / f"{k}.zarr") for k in range(3)]
+    for k, place in enumerate(places):
+        whole.isel(time=slice(4 * k, 4 * k + 4)).to_zarr(place, consolidated=False)
+    # Dask keeps the threads of a pool of its own.
+    with counted_runs(monkeypatch) as runs, dask.config.set(scheduler="sync"):
+        found = xr.open_mfdataset(
+            places, engine="zarr", consolidated=False, chunks={}, parallel=True
+        )
+    assert not runs
+    assert isinstance(found.t.variable._data, DuckArray)
+    xr.testing.assert_identical(found.compute(), whole)
