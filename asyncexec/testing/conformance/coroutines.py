@@ -16,6 +16,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
 from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
+from asyncexec.testing import plan_functions
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Held, HeldAwaiting
 from asyncexec.testing.patience import scaled
@@ -70,7 +71,7 @@ class CoroutineRules(Suite):
         """It is tried again, and the others are not."""
         held = Held(directory=files)
         async with Engine(executor=backend(), straggler=False) as engine:
-            plan = Plan.map(partial(_hang_once, held), range(6), concurrency=6)
+            plan = Plan.map(partial(plan_functions.hang_once, held), range(6), concurrency=6)
             retry = Retry(base_seconds=0.0)
             # Time enough for a worker that has to be started anew, where workers are.
             here = engine.backend.capabilities.locality is Locality.SAME_PROCESS
@@ -86,7 +87,7 @@ class CoroutineRules(Suite):
         held = Held(directory=files)
         async with Engine(executor=backend(), straggler=False) as engine:
             can = engine.backend.capabilities
-            plan = Plan.map(partial(_trace, held), range(3), concurrency=3)
+            plan = Plan.map(partial(plan_functions.trace, held), range(3), concurrency=3)
             execution = engine.start(plan)
             await self.until(lambda: held.traced(0) > 0, "the first task's trace")
             execution.cancel()
@@ -96,7 +97,7 @@ class CoroutineRules(Suite):
                 for task in range(3):
                     await self.quiet(held, task)
             held.release()
-            assert (await engine.execute(Plan.map(_echo, [1]))).value == [1]
+            assert (await engine.execute(Plan.map(plan_functions.pass_on, [1]))).value == [1]
 
     async def test_a_coroutine_that_never_ends_fails_the_plan_by_its_timeout(
         self, backend: Factory, files: Path
@@ -104,30 +105,7 @@ class CoroutineRules(Suite):
         """With the error of any task."""
         held = Held(directory=files)
         async with Engine(executor=backend(), straggler=False) as engine:
-            plan = Plan.map(partial(_trace, held), range(3), concurrency=3)
+            plan = Plan.map(partial(plan_functions.trace, held), range(3), concurrency=3)
             with pytest.raises(TaskTimeoutError):
                 await engine.execute(plan, timeout=1.0, retry=False)
             held.release()
-
-
-async def _hang_once(held: Held, item: int) -> int:
-    """Await the release the first time that the item is 3; the second time, which is after its timeout, brings it.
-
-    Where an attempt can only be given up, the others of its call come when it ends.
-    """
-    if item == 3:
-        try:
-            (Path(held.directory) / "tried").touch(exist_ok=False)
-        except FileExistsError:
-            held.release()
-            return item
-        await _trace(held, item)
-    return item
-
-
-async def _trace(held: Held, item: int) -> None:
-    await HeldAwaiting(held=held)((item,))
-
-
-async def _echo(item: int) -> int:
-    return item

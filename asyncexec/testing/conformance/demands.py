@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from asyncexec.backends.contract import Backend
 from asyncexec.engine import Engine
 from asyncexec.errors import MemoryBudgetError, OptionError, ResourceError, TaskError
 from asyncexec.plan import Plan
+from asyncexec.testing import plan_functions
 from asyncexec.testing.conformance.suite import Factory, Suite
 
 type Configured = Callable[..., Backend]
@@ -35,7 +35,7 @@ class DemandRules(Suite):
         self.need("env_vars" in self.options, "it takes no env_vars")
         name = "ASYNCEXEC_CONFORMANCE"
         async with Engine(executor=configured(env_vars={name: "yes"})) as engine:
-            result = await engine.execute(Plan.map(_environ, [name] * 4))
+            result = await engine.execute(Plan.map(plan_functions.environ, [name] * 4))
         assert result.value == ["yes"] * 4
         assert name not in os.environ
 
@@ -78,25 +78,12 @@ class DemandRules(Suite):
         self, backend: Factory, files: Path
     ) -> None:
         """On a system that guards memory; the error names the task, and the backend goes on."""
-        hungry = _Hungry(bytes_=0)
+        hungry = plan_functions.Hungry(bytes_=0)
         async with Engine(executor=backend(), straggler=False) as engine:
             can = engine.backend.capabilities
             self.need(can.guarantees_memory and can.worker_bytes, "it does not guard memory")
-            hungry = _Hungry(bytes_=2 * (can.worker_bytes or 0))
+            hungry = plan_functions.Hungry(bytes_=2 * (can.worker_bytes or 0))
             with pytest.raises(TaskError) as caught:
                 await engine.execute(Plan.map(hungry, [0], name="hungry"), retry=False)
             assert (caught.value.plan, caught.value.index) == ("hungry", (0,))
             assert (await engine.execute(Plan.map(abs, [-1]))).value == [1]
-
-
-def _environ(name: str) -> str | None:
-    # Looked up on the worker: `os.environ.get` itself would travel with the driver's environment.
-    return os.environ.get(name)
-
-
-class _Hungry:
-    def __init__(self, *, bytes_: int) -> None:
-        self.bytes_ = bytes_
-
-    def __call__(self, _item: int) -> int:
-        return int(np.ones(self.bytes_, dtype=np.uint8)[-1])

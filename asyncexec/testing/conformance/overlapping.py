@@ -13,6 +13,7 @@ from asyncexec.engine import Engine
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
+from asyncexec.testing import plan_functions
 from asyncexec.testing.conformance.sameness import AT_ONCE, array_job, stored_files
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.driving import Driven
@@ -56,7 +57,7 @@ class OverlapRules(Suite):
         io.away.touch()
         self._need_overlap(backend)
         async with self.driven(backend) as driven:
-            program = driven.program(_nothing, io=io, concurrency=8, overlaps=True)
+            program = driven.program(plan_functions.nothing, io=io, concurrency=8, overlaps=True)
             batch = driven.send(program, range(2))
             await self.until(lambda: io.asked(0).exists() and io.asked(1).exists(), "two loads")
             driven.cancel(batch[:1])
@@ -148,10 +149,6 @@ class OverlapRules(Suite):
     def _kernels(driven: Driven) -> int:
         """Return how many kernels the backend runs at once, as far as it says."""
         return int(driven.backend.capabilities.resources.get("cpus", driven.backend.slots))
-
-
-def _nothing(_index: object) -> None:
-    return None
 
 
 def _succeeded_or_is_not_charged(outcome: Outcome) -> bool:

@@ -16,7 +16,7 @@ from asyncexec.events.missing import Failed
 from asyncexec.plan import Plan
 from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
-from asyncexec.testing import kernels
+from asyncexec.testing import kernels, plan_functions
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Held, Stumbling
 
@@ -137,7 +137,7 @@ class RunRules(Suite):
         """The timeout runs from the start on a worker, and the error says so."""
         held = Held(directory=files)
         async with self.engine(backend) as engine:
-            plan = Plan.map(partial(_held, held), [0], name="long")
+            plan = Plan.map(partial(plan_functions.hold, held), [0], name="long")
             with pytest.raises(TaskTimeoutError) as caught:
                 await engine.execute(plan, timeout=0.2, retry=False)
             if engine.backend.capabilities.kills:
@@ -154,7 +154,7 @@ class RunRules(Suite):
         held, tasks = Held(directory=files), 50
         async with self.engine(backend) as engine:
             can, slots = engine.backend.capabilities, engine.backend.slots
-            execution = engine.start(Plan.map(partial(_held, held), range(tasks)))
+            execution = engine.start(Plan.map(partial(plan_functions.hold, held), range(tasks)))
             await self.until(lambda: _began(held, tasks) >= 1, "the first task")
             if how == "cancel":
                 execution.cancel()
@@ -190,10 +190,6 @@ class RunRules(Suite):
             )
             with pytest.raises(SerializationError, match="generator"):
                 await engine.execute(Plan.map(lambda x: next(generator, x), range(3), name="stuck"))
-
-
-def _held(held: Held, item: int) -> int:
-    return held((item,))[0]
 
 
 def _began(held: Held, tasks: int) -> int:

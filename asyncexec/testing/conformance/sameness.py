@@ -13,6 +13,7 @@ from asyncexec.engine import Engine
 from asyncexec.errors import TaskError
 from asyncexec.plan import Plan
 from asyncexec.policies.retry import Retry
+from asyncexec.testing import plan_functions
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.faults import Die, Fail, Faults, Moment, Slow
 from asyncexec.testing.injection import inject
@@ -26,7 +27,9 @@ class SamenessRules(Suite):
 
     async def test_values_are_those_of_serial(self, backend: Factory) -> None:
         """Of every plain kind, of NumPy's, nested, large and empty."""
-        plan = Plan.map(_value, range(12)).then(lambda value: (type(value).__name__, repr(value)))
+        plan = Plan.map(plan_functions.value, range(12)).then(
+            lambda value: (type(value).__name__, repr(value))
+        )
         async with Engine(executor=backend()) as engine, Engine("serial") as serial:
             ours, theirs = await engine.execute(plan), await serial.execute(plan)
         assert ours.value == theirs.value
@@ -93,24 +96,6 @@ class SamenessRules(Suite):
             await serial.execute(array_job(files, "theirs"))
         for part in range(4):
             assert stored_files(files, "ours", part) == stored_files(files, "theirs", part)
-
-
-def _value(item: int) -> Any:
-    values: list[Any] = [
-        None,
-        True,
-        2**100,
-        1.5,
-        2 + 3j,
-        "text é",
-        b"bytes",
-        {"a": [1, (2, 3)], "b": {4}},
-        np.float32(1.25),
-        np.arange(6).reshape(2, 3),
-        [],
-        np.zeros(0),
-    ]
-    return values[item]
 
 
 def array_job(folder: Path, name: str) -> Plan:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ from asyncexec.engine import Engine
 from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.records import AnyEvent, AttemptEnded, TaskLogged, TaskProgressed
 from asyncexec.plan import Plan
+from asyncexec.testing import plan_functions
 from asyncexec.testing.conformance.suite import Factory, Suite
-from asyncexec.worker.task_context import get_run_context
 
 
 class SayingRules(Suite):
@@ -24,7 +21,11 @@ class SayingRules(Suite):
 
     async def test_a_task_knows_its_run(self, backend: Factory) -> None:
         """Its run, stage and index, and what was attached to the plan."""
-        stages = Plan.map(_look, "ab", name="look").then(_look_again, name="again").stages
+        stages = (
+            Plan.map(plan_functions.look, "ab", name="look")
+            .then(plan_functions.look_again, name="again")
+            .stages
+        )
         plan = Plan(stages, "looks", context={"input": {"city": "Utrecht"}, "namespace": "weather"})
         async with Engine(executor=backend(), straggler=False) as engine:
             execution = engine.start(plan)
@@ -37,7 +38,9 @@ class SayingRules(Suite):
         """In its order, and with the task."""
         events: list[AnyEvent] = []
         async with Engine(executor=backend(), straggler=False) as engine:
-            await engine.execute(Plan.map(_progress, range(3)), observers=[events.append])
+            await engine.execute(
+                Plan.map(plan_functions.progress, range(3)), observers=[events.append]
+            )
         for task in range(3):
             mine = [
                 event
@@ -54,7 +57,9 @@ class SayingRules(Suite):
         """Formatted on the worker, with plan, stage, task and worker."""
         events: list[AnyEvent] = []
         async with Engine(executor=backend(), straggler=False) as engine:
-            await engine.execute(Plan.map(_log, [7], name="logs"), observers=[events.append])
+            await engine.execute(
+                Plan.map(plan_functions.log, [7], name="logs"), observers=[events.append]
+            )
         (record,) = [r for r in caplog.records if r.name == "asyncexec.tasks"]
         task: Any = record
         assert (task.plan, task.stage, task.task, task.attempt) == ("logs", "logs", 0, 1)
@@ -67,64 +72,18 @@ class SayingRules(Suite):
         self, backend: Factory, files: Path
     ) -> None:
         """Once for all runs, in every process, or in every thread of this one."""
-        prepare = partial(_prepare, files / "calls")
+        prepare = partial(plan_functions.prepare, files / "calls")
         async with Engine(executor=backend(), straggler=False, initializer=prepare) as engine:
             for _ in range(2):
-                result = await engine.execute(Plan.map(partial(_called, files / "calls"), range(8)))
+                result = await engine.execute(
+                    Plan.map(partial(plan_functions.was_prepared, files / "calls"), range(8))
+                )
                 assert all(result.value)
 
     async def test_an_initializer_that_fails_ends_the_run(self, backend: Factory) -> None:
         """At once; and a run without it goes on there."""
         async with Engine(executor=backend(), straggler=False) as engine:
             with pytest.raises(WorkerInitializerError, match="no licence") as caught:
-                await engine.execute(Plan.map(abs, range(4)), initializer=_fail)
+                await engine.execute(Plan.map(abs, range(4)), initializer=plan_functions.fail)
             assert (caught.value.stage, caught.value.attempt) == ("abs", 1)
             assert (await engine.execute(Plan.map(abs, [-1]))).value == [1]
-
-
-def _look(_item: str) -> list[Any]:
-    context = get_run_context()
-    run = (context.run_id, context.run_name, context.plan, context.input, context.namespace)
-    return [(context.stage, context.task, context.attempt, run)]
-
-
-def _look_again(before: list[Any]) -> list[Any]:
-    return [*before, *_look("")]
-
-
-def _progress(_item: int) -> None:
-    context = get_run_context()
-    context.progress(0.5, "half way")
-    context.progress(1.0)
-
-
-class _Unpicklable:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-    def __str__(self) -> str:
-        return "<unlocked>"
-
-
-def _log(item: int) -> None:
-    logger = get_run_context().logger
-    logger.warning("item %d of %s", item, _Unpicklable())
-    logger.debug("not wanted")
-    assert isinstance(logger, logging.LoggerAdapter)
-
-
-def _here() -> str:
-    return f"{os.uname().nodename} {os.getpid()}"
-
-
-def _prepare(calls: Path) -> None:
-    with calls.open("a") as file:
-        file.write(f"{_here()}\n")
-
-
-def _called(calls: Path, _item: int) -> bool:
-    return _here() in calls.read_text().splitlines()
-
-
-def _fail() -> None:
-    raise ValueError("no licence")
