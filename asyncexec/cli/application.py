@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -22,6 +24,7 @@ from asyncexec.cli.run import run_target
 from asyncexec.cli.runs import delete_runs, list_runs, show_run
 from asyncexec.cli.simulate import simulate
 from asyncexec.cli.verify import verify_place
+from asyncexec.errors import OptionError
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +34,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     """
     invocation = Invocation()
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         code = application()(arguments, standalone_mode=False, obj=invocation)
     except typer.TyperException as error:
         if invocation.as_json:
@@ -49,6 +53,15 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             return complain(stopped, code=EXIT_TERMINATED)
         raise KeyboardInterrupt  # Which Typer turns into this code.
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise OptionError for an empty argument, which would count as none: no executor, the folder it stands in."""
+    for before, argument in pairwise(("asyncexec", *arguments)):
+        if not argument:
+            raise OptionError(
+                f"what follows {before} is empty: is a variable of the shell not set? Give a value, or leave it out"
+            )
 
 
 def application() -> typer.Typer:

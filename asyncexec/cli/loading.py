@@ -133,6 +133,10 @@ def _module(path: str) -> ModuleType:
             )
         _make_importable(file.resolve().parent)
         return _module_of(file)
+    if file.is_file():
+        raise OptionError(
+            f"the file {path} is neither Python nor YAML by its name: have it end in .py, .yaml, .yml or .json"
+        )
     if not all(part.isidentifier() for part in path.split(".")):
         raise OptionError(
             f"{path!r} is neither a YAML file nor a Python file nor a module: write flow.yaml, flow.py:object or "

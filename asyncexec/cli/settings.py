@@ -66,5 +66,5 @@ def masked_override(override: str) -> str:
 
 def _full_key(override: str) -> str:
     key, equals, value = override.partition("=")
-    named = "." in key or not equals or key.strip() in SECTIONS
+    named = "." in key or not equals or key.strip() in ("", *SECTIONS)
     return override if named else f"{EXECUTOR}.{key}={value}"

@@ -175,7 +175,7 @@ def override_layer(assignments: Iterable[str]) -> Layer:
         if not equals or not all(path):
             # Not the text: it may be a secret's.
             raise OptionError(
-                f"-o {dotted}: this is not of the form key=value (services.compute.executor.cpus=4)"
+                f"-o {dotted or '=…'}: this is not of the form key=value (services.compute.executor.cpus=4)"
             )
         layer.put(path, value.strip(), f"-o {dotted.strip()}")
     return layer

@@ -238,7 +238,7 @@ class ResultStore:
                 items = self._items[read_from] = as_sequence(value)
                 if items is not value:
                     self._unordered[read_from] = None
-                    _check_length(read.stage, value, items)
+                    _check_length(stage.name, read.stage, value, items)
 
     def grow(self, position: int, tasks: int) -> None:
         """Make room for the values of further tasks of a stage that grows."""
@@ -318,11 +318,11 @@ class ResultStore:
         return lambda task: kept[next(edge.producers(task))[0]]
 
 
-def _check_length(name: str, value: Sequence[Any], items: Sequence[Any]) -> None:
+def _check_length(stage: str, name: str, value: Sequence[Any], items: Sequence[Any]) -> None:
     if len(value) != len(items):
         raise StageSizeError(
-            f"the value of {name!r}, of type {type(value).__name__}, has the length {len(value)} and gives "
-            f"{len(items)} items: have {name!r} return a list of what is to be gone through"
+            f"stage {stage!r} maps over items: the value of {name!r}, of type {type(value).__name__}, has the length "
+            f"{len(value)} and gives {len(items)} items: have {name!r} return a list of what is to be gone through"
         )
 
 

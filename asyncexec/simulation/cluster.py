@@ -46,6 +46,7 @@ class Cluster:
     """
 
     workers: Count = 100
+    """Number of workers."""
 
     workers_per_host: Count = 1
     """Number of workers that share a host."""

@@ -9,7 +9,7 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.errors import CorruptChunkError, UsageError, ValueLostError
+from asyncexec.errors import CorruptChunkError, SerializationError, UsageError, ValueLostError
 from asyncexec.events.outcome import (
     CachedResult,
     Encoded,
@@ -199,10 +199,24 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
     if kind is Many:
         return [decode(v, values) for v in value.values]
     if kind is Encoded:
-        return pickle.loads(value.data)  # noqa: S301 - values of a value stage
+        return _unpickled(value.data)
     if values is None:
         raise UsageError(f"{value} cannot be opened here: the value is in a store of its backend")
     return values.get(value)
+
+
+def _unpickled(data: bytes) -> Any:
+    try:
+        return pickle.loads(data)  # noqa: S301 - values of a value stage
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Or the function of the task that reads the value would seem to have raised it.
+        why = f"{type(error).__name__}: {error}".rstrip(".")
+        raise SerializationError(
+            f"a value that a task returned, or an input, cannot be unpickled here: {why}. Return plain data, or "
+            f"install here what it is made of, or run on executor='threads'"
+        ) from error
 
 
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:

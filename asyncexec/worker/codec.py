@@ -27,15 +27,12 @@ from asyncexec.events.outcome import (
     ValueHandle,
 )
 from asyncexec.worker.attempt import describe
+from asyncexec.worker.pickling import NO_VALUE, cannot_be_pickled
 from asyncexec.worker.records import Note, Report, Started
 
 _HEADER = struct.Struct("<I")
 # Nothing of these is defined in a script or a function, so that they need no pickler in Python, as cloudpickle's is.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-_NO_VALUE = (
-    "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, "
-    "or run on executor='threads'"
-)
 _NO_INPUT = (
     "an input of this task (a {kind}) cannot be pickled, so it cannot be sent to a worker: {why}. Send what it is made "
     "from instead (a path, say, and not an open file), or run on executor='threads'"
@@ -82,7 +79,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Message)
 
 
-def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
+def encode_value(value: Any, complaint: str = NO_VALUE) -> Encoded:
     """Return ``value`` pickled; what is defined in ``__main__`` or in a function travels by value.
 
     ``complaint`` is the message, with ``kind`` and ``why``, of the error if that cannot be. Raises SerializationError
@@ -95,10 +92,7 @@ def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
             return Encoded(pickle.dumps(value, protocol=5))
         return Encoded(cloudpickle.dumps(value))
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise SerializationError(
-            complaint.format(kind=type(value).__qualname__, why=why)
-        ) from error
+        raise SerializationError(cannot_be_pickled(value, error, complaint)) from error
 
 
 def encode_input(value: Any) -> Encoded | ValueHandle | ItemOf | Many:

@@ -12,6 +12,11 @@ from asyncexec.errors import SerializationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NO_VALUE = (
+    "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, "
+    "or run on executor='threads'"
+)
+
 
 def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
     """Return a task's value as bytes; a script's classes and functions are pickled by value.
@@ -40,8 +45,11 @@ def _by_value(value: Any, callback: Callable[[pickle.PickleBuffer], Any] | None)
     except MemoryError:
         raise
     except BaseException as error:
-        raise SerializationError(
-            f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
-            f"{error}. Return plain data, or run on executor='threads'"
-        ) from error
+        raise SerializationError(cannot_be_pickled(value, error)) from error
     return data
+
+
+def cannot_be_pickled(value: Any, error: BaseException, said: str = NO_VALUE) -> str:
+    """Return ``said`` with what ``value`` is for ``kind``, and with what ``error`` says for ``why``."""
+    why = f"{type(error).__name__}: {error}".rstrip(".")
+    return said.format(kind=type(value).__qualname__, why=why)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import time
 
 import psutil
 import pytest
+import typer
 
 from asyncexec.cli import main
+from asyncexec.cli.application import application
 from asyncexec.testing.patience import scaled
 
 PATIENCE = 60.0
@@ -32,6 +35,25 @@ def test_help_names_the_commands(arguments, capsys):
 def test_a_group_of_commands_alone_names_them(capsys):
     assert main(["lambda"]) == 0
     assert "package" in capsys.readouterr().out
+
+
+def commands_below(command, name):
+    yield name, command
+    for each, below in getattr(command, "commands", {}).items():
+        yield from commands_below(below, f"{name} {each}")
+
+
+def test_every_command_and_option_says_what_it_is_for():
+    commands = dict(commands_below(typer.main.get_command(application()), "asyncexec"))
+    assert {"asyncexec simulate", "asyncexec runs list"} <= commands.keys()
+    silent = [
+        f"{name} {option.opts[0]}"
+        for name, command in commands.items()
+        for option in command.params
+        if not re.match(r"\[?\w", getattr(option, "help", None) or "")
+    ]
+    assert silent == []
+    assert [name for name, command in commands.items() if not command.help] == []
 
 
 def test_the_demo_s_help_names_its_options_and_defaults(capsys, monkeypatch):

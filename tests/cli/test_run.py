@@ -183,6 +183,33 @@ def test_what_cannot_be_is_told_in_a_sentence(folder, arguments, code, said, cap
     assert said in capsys.readouterr().err
 
 
+def test_a_setting_without_a_key_is_told_as_it_was_typed(folder, capsys):
+    assert main(["run", f"{folder}:flow", "-o", "=3"]) == 2
+    said = capsys.readouterr().err
+    assert ("not of the form key=value" in said, "target" in said) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "arguments, before",
+    [
+        (["run", "flow.yaml", "--executor", ""], "--executor"),
+        (["run", "flow.yaml", "-d", "", "--resume"], "-d"),
+        (["run", ""], "run"),
+        (["clean", ""], "clean"),
+        (["simulate", "--history", ""], "--history"),
+    ],
+)
+def test_an_argument_that_is_empty_is_refused_not_taken_for_none(arguments, before, capsys):
+    assert main(arguments) == 2
+    assert f"what follows {before} is empty" in capsys.readouterr().err
+
+
+def test_a_file_that_is_neither_python_nor_yaml_by_its_name_is_told_to_be_renamed(tmp_path, capsys):
+    (tmp_path / "flow.yaml.bak").write_text("kind: workflow")
+    assert main(["run", str(tmp_path / "flow.yaml.bak")]) == 2
+    assert "have it end in .py, .yaml" in capsys.readouterr().err
+
+
 def test_with_json_an_error_is_a_document_too(folder, capsys):
     assert main(["run", f"{folder}:refused", "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]

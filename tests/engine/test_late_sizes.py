@@ -204,7 +204,10 @@ class Broken(Sequence[int]):
 @pytest.mark.parametrize("executor", EXECUTORS)
 async def test_a_value_that_gives_fewer_items_than_its_length_ends_the_run(executor: str) -> None:
     async with ax.Engine(executor=executor) as engine:
-        with pytest.raises(StageSizeError, match="'TooShort', of type TooShort, has the length 3"):
+        with pytest.raises(
+            StageSizeError,
+            match="maps over items: the value of 'TooShort', of type TooShort, has the length 3",
+        ):
             await engine.execute(ax.Plan.call(TooShort).then_each(double).reduce(sum))
         assert (await engine.execute(chain(2))).value == 4
 

@@ -16,6 +16,7 @@ from asyncexec.worker.codec import (
     encode_reports,
     encode_value,
 )
+from asyncexec.worker.pickling import pickle_value
 from asyncexec.worker.records import Started
 
 numbers = st.integers(0, 2**53)
@@ -117,6 +118,16 @@ def test_what_is_defined_in_a_function_travels_by_value():
 
     assert decode(encode_value(Local())).answer == 42
     assert decode(encode_value(lambda: 7))() == 7
+
+
+@pytest.mark.parametrize("pickled", [encode_value, pickle_value])
+def test_a_reason_that_ends_in_a_period_gets_no_second_one(pickled):
+    class Refuses:
+        def __reduce__(self):
+            raise RuntimeError("No.")
+
+    with pytest.raises(SerializationError, match=r"RuntimeError: No\. Return plain data"):
+        pickled(Refuses())
 
 
 def test_what_cannot_be_pickled_is_named():

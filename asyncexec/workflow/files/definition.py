@@ -80,7 +80,8 @@ def _stage(number: int, given: Any, problems: Problems) -> StageDefinition:
     )
     if not target:
         problems.add(
-            path, f"{what} has no target: the path of its function, package.module.function"
+            (*path, "target"),
+            f"{what} has no target: the path of its function, package.module.function",
         )
     name = problems.of_type((*path, "name"), named, str, "", "the name of a stage")
     kind = "simple" if stage.get("type") in (None, "") else stage["type"]
@@ -172,7 +173,7 @@ def _check_dependencies(stages: tuple[StageDefinition, ...], problems: Problems)
                 problems.add(
                     (*path, number),
                     f"stage {stage.name!r} depends on {name!r}, which is no stage: {hint}"
-                    f"There are {', '.join(names)}",
+                    f"the stages are {', '.join(names)}",
                 )
             else:
                 graph.add(stage.name, name)

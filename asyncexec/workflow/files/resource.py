@@ -28,10 +28,17 @@ class Problems:
     def __init__(self, file: YamlFile) -> None:
         self.file = file
         self.found: list[str] = []
+        self._replaced: set[KeyPath] = set()
 
     def add(self, path: KeyPath, problem: str) -> None:
-        """Add a problem of the value at a path."""
+        """Add a problem of the value at a path, unless the value stands in place of one with a problem."""
+        if not any(tuple(path[:length]) in self._replaced for length in range(len(path) + 1)):
+            self.found.append(f"{self.file.where(*path)}: {problem}")
+
+    def replace(self, path: KeyPath, problem: str) -> None:
+        """Add a problem of a value that another stands in for: what is wrong with that follows from this."""
         self.found.append(f"{self.file.where(*path)}: {problem}")
+        self._replaced.add(tuple(path))
 
     def raise_any(self) -> None:
         """Raise WorkflowFileError if there are any."""
@@ -43,7 +50,7 @@ class Problems:
         if given is None:
             return {}
         if not isinstance(given, Mapping):
-            self.add(path, f"{what} maps names to values, and this is {_a(given)}")
+            self.replace(path, f"{what} maps names to values, and this is {_a(given)}")
             return {}
         names = list(known)
         for name in given:
@@ -58,14 +65,14 @@ class Problems:
         if value is None:
             return default
         if not isinstance(value, kind):
-            self.add(path, f"{what} is {_WORDS[kind]}, not {_a(value)}")
+            self.replace(path, f"{what} is {_WORDS[kind]}, not {_a(value)}")
             return default
         return value
 
     def scalar(self, path: KeyPath, value: Any, what: str) -> str:
         """Return a text, or what stands in place of one: a version is often written as a number."""
         if isinstance(value, Mapping | list):
-            self.add(path, f"{what} is a text, not {_a(value)}")
+            self.replace(path, f"{what} is a text, not {_a(value)}")
             return ""
         return "" if value is None else str(value)
 
@@ -123,7 +130,7 @@ def read_resource(
 def resource_of(read: YamlFile, *, variables: Mapping[str, str] | None = None) -> Resource:
     """Return the resource that a document is; as :func:`read_resource`."""
     problems = Problems(read)
-    value = substituted(read, os.environ if variables is None else variables, problems.add)
+    value = substituted(read, os.environ if variables is None else variables, problems.replace)
     if not isinstance(value, Mapping):
         problems.add((), f"a resource has kind, metadata and spec, and this is {_a(value)}")
         problems.raise_any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,36 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, stages, line, said):
         load_workflow(written(tmp_path, stages))
     assert f"flow.yaml:{line}: " in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("{a: {target: b.c}}", "spec.stages is a list, not a mapping"),
+        ("[b.c]", "a stage maps names to values"),
+        ("[{name: a, target: 3}]", "the target of stage 'a' is a text"),
+        ("[{name: a, target: [b.c]}]", "the target of stage 'a' is a text"),
+        ("[{name: a, target: $NOT_SET}]", "'NOT_SET' is not set"),
+        ("[3]", "a stage maps names to values"),
+    ],
+)
+def test_of_a_value_that_is_wrong_one_thing_is_told_and_not_what_follows_from_it(
+    tmp_path, given, said
+):
+    path = tmp_path / "flow.yaml"
+    path.write_text(f"kind: workflow\nmetadata: {{name: a}}\nspec: {{stages: {given}}}\n")
+    with pytest.raises(WorkflowFileError, match=re.escape(said)) as caught:
+        load_workflow(path, variables={})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_of_a_name_whose_variable_is_not_set_only_that_is_told(tmp_path):
+    path = tmp_path / "flow.yaml"
+    path.write_text("metadata: {name: $ONE$TWO}\nspec: {stages: [{target: builtins.dict}]}\n")
+    with pytest.raises(WorkflowFileError) as caught:
+        load_workflow(path, variables={})
+    first, second = str(caught.value).splitlines()
+    assert ("'ONE' is not set" in first, "'TWO' is not set" in second) == (True, True)
 
 
 def test_all_problems_are_told_at_once(tmp_path):
