@@ -30,6 +30,21 @@ class _Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltKernel:
+    """The kernel that tasks run, and what it leaves to NumPy.
+
+    Attributes
+    ----------
+    kernel : FusedKernel or StreamedKernel
+    in_numpy : tuple of str
+        The operations that NumPy computes though another array module is asked for, each once.
+    """
+
+    kernel: FusedKernel | StreamedKernel
+    in_numpy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KernelBuilder:
     """A group's steps in order; inputs first, then one slot a step."""
 
@@ -41,19 +56,20 @@ class KernelBuilder:
     merged: tuple[tuple[int, int], ...] = ()
     after: KernelBuilder | None = None
 
-    def kernel(self, module: ArrayModule | None = None) -> FusedKernel | StreamedKernel:
+    def kernel(self, module: ArrayModule | None = None) -> BuiltKernel:
         """Return what tasks run, in ``module`` where it can, and in NumPy elsewhere."""
-        fused = self.fused(module)
+        fused, in_numpy = self._fused(module)
         if not self.streamed:
-            return fused
+            return BuiltKernel(fused, in_numpy)
         merges = tuple(node.merge() for node in self.streamed)
-        after = None if self.after is None else self.after.fused(module)
-        return StreamedKernel(fused, merges, self.merged, self.streamed[0].pieces, after)
+        after = None if self.after is None else self.after._fused(module)[0]  # noqa: SLF001 - of the same class
+        streamed = StreamedKernel(fused, merges, self.merged, self.streamed[0].pieces, after)
+        return BuiltKernel(streamed, in_numpy)
 
-    def fused(self, module: ArrayModule | None) -> FusedKernel:
-        """Return the steps, those for a piece where tasks take pieces."""
+    def _fused(self, module: ArrayModule | None) -> tuple[FusedKernel, tuple[str, ...]]:
+        """Return the steps, those for a piece where tasks take pieces, and the operations that are left to NumPy."""
         if module is not None:
-            return self._kernel_in(module)
+            return self._fused_in(module)
         steps = [
             Step(node.function(access), step.arguments, access)
             for step in self.steps
@@ -62,9 +78,9 @@ class KernelBuilder:
         nodes = [step.value[0] for step in self.steps]
         put_together, results = in_slabs(steps, nodes, self.inputs, self.results)
         accesses = tuple(access for _, access in self.reads)
-        return FusedKernel(accesses, with_frees(put_together, results), results)
+        return FusedKernel(accesses, with_frees(put_together, results), results), ()
 
-    def _kernel_in(self, module: ArrayModule) -> FusedKernel:
+    def _fused_in(self, module: ArrayModule) -> tuple[FusedKernel, tuple[str, ...]]:
         placed = StepsWithTransfers(module, self.inputs)
         for step in self.steps:
             node, access = step.value
@@ -72,7 +88,7 @@ class KernelBuilder:
         accesses = tuple(access for _, access in self.reads)
         every = (*accesses, *(step.value[1] for step in self.steps))
         results = tuple(placed.result(slot, every[slot]) for slot in self.results)
-        return FusedKernel(accesses, placed.written(results), results)
+        return FusedKernel(accesses, placed.written(results), results), tuple(placed.in_numpy)
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, not counting inputs and results."""

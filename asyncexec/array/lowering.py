@@ -14,8 +14,7 @@ import numpy as np
 
 from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import FusionGroup, block_of, fuse
-from asyncexec.array.kernel_builder import KernelBuilder, kernel_builder
-from asyncexec.array.modules.native_nodes import operations_in_numpy
+from asyncexec.array.kernel_builder import BuiltKernel, kernel_builder
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.optimizer import reductions
 from asyncexec.array.optimizer.choice import SHARED_READS
@@ -228,9 +227,10 @@ class _Lowering:
             self._read(node, access, found) for node, access in builder.reads if node in self.names
         ]
         memory = self.limit.memory(found)
+        built = builder.kernel(self.spec.module)
         stage = Stage(
             name=name,
-            kernel=builder.kernel(self.spec.module),
+            kernel=built.kernel,
             shape=found.shape,
             # Several outputs of a stage may be read alike.
             inputs=tuple(dict.fromkeys(reads)),
@@ -239,7 +239,7 @@ class _Lowering:
             operation=operation,
             notes=(
                 *_notes(found, operation, self.spec),
-                *self._module_notes(builder),
+                *self._module_notes(built),
                 *overlap_notes(self.blocks[name], memory, self.spec),
             ),
             memory=memory,
@@ -262,13 +262,12 @@ class _Lowering:
             targets=self.written, receipts=receipts_of(stages), commit=commit, overwrite=overwrite
         )
 
-    def _module_notes(self, builder: KernelBuilder) -> tuple[str, ...]:
+    def _module_notes(self, built: BuiltKernel) -> tuple[str, ...]:
         """Return what is computed in which array module, in a sentence for users."""
         module = self.spec.module
         if module is None:
             return ()
-        left = operations_in_numpy((step.value for step in builder.steps), module)
-        elsewhere = f", and {', '.join(left)} in NumPy" if left else ""
+        elsewhere = f", and {', '.join(built.in_numpy)} in NumPy" if built.in_numpy else ""
         return (f"computes in {module.name}{elsewhere}",)
 
     def _array(self, root: Node, name: str, position: int | None) -> StoredArray:

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.array.array import Array
+from asyncexec.array.modules import transfers
 from asyncexec.array.modules.choice import MODULE_NAMES, chosen_module
 from asyncexec.array.modules.namespaces import to_module, to_numpy
 from asyncexec.errors import OptionError
@@ -216,3 +217,20 @@ def test_a_plan_says_what_is_computed_where():
     x = in_module(xp.asarray(np.arange(12.0).reshape(3, 4), chunks=4), "array_api_strict")
     said = str(xp.sort(x + 1, axis=1).to_plan().explain())
     assert "computes in array_api_strict, and sort in NumPy" in said
+
+
+@EVERY_MODULE
+def test_the_step_of_each_operation_is_found_once(module, monkeypatch):
+    found = []
+    real = transfers.step_of
+
+    def counting(node, *rest):
+        found.append(node)
+        return real(node, *rest)
+
+    monkeypatch.setattr(transfers, "step_of", counting)
+    x = in_module(xp.ones((6, 4), chunks=2), module)
+    plan = xp.sum(xp.cumulative_sum(xp.sin(x) + 1, axis=0)).to_plan()
+    counted = len(found)
+    assert "cumulative_sum in NumPy" in str(plan.explain())
+    assert len(found) == counted == len(set(map(id, found)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -80,19 +80,6 @@ def step_of(
         if found is not None:
             return found, Where.MODULE, Where.MODULE
     return step, Where.NUMPY, Where.NUMPY
-
-
-def operations_in_numpy(
-    steps: Iterable[tuple[Node, AccessMap]], module: ArrayModule
-) -> tuple[str, ...]:
-    """Return the operations that NumPy computes though ``module`` is asked for, each once."""
-    left: dict[str, None] = {}
-    for node, access in steps:
-        step, takes, _ = step_of(node, access, module)
-        merges = isinstance(step, ReduceBlocks) and not step.first
-        if takes is Where.NUMPY and node.inputs and not merges:
-            left[node.operation] = None
-    return tuple(left)
 
 
 def _native(node: Node, step: BlockFunction, module: ArrayModule) -> BlockFunction | None:

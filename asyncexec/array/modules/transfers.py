@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.array.kernels import BlockFunction, Step
+from asyncexec.array.kernels import BlockFunction, ReduceBlocks, Step
 from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.namespaces import to_module, to_numpy
 from asyncexec.array.modules.native_nodes import Where, step_of
@@ -39,6 +39,7 @@ class StepsWithTransfers:
     """Collects the steps of a kernel, with transfers between them.
 
     Steps say their arguments as if there were none: ``slots`` maps those numbers to the numbers that values have here.
+    ``in_numpy`` are the operations that NumPy computes though the module is asked for, each once.
     """
 
     module: ArrayModule
@@ -47,10 +48,14 @@ class StepsWithTransfers:
     slots: dict[int, int] = field(default_factory=dict)
     sides: dict[int, Where] = field(default_factory=dict)
     moved: dict[tuple[int, Where], int] = field(default_factory=dict)
+    in_numpy: dict[str, None] = field(default_factory=dict)
 
     def add(self, node: Node, access: AccessMap, arguments: Sequence[int]) -> None:
         """Add the step of ``node``, and the transfers that its arguments need."""
         function, takes, leaves = step_of(node, access, self.module)
+        merges = isinstance(function, ReduceBlocks) and not function.first
+        if takes is Where.NUMPY and node.inputs and not merges:
+            self.in_numpy[node.operation] = None
         given = [self._at(slot, takes, access) for slot in arguments]
         if leaves is Where.EITHER:
             leaves = self.sides.get(given[0], Where.NUMPY) if given else Where.NUMPY
