@@ -18,6 +18,7 @@ from asyncexec.integrations.xarray import block_calls, sources
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, settled_chunks
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.duck_namespace import DuckNamespace
+from asyncexec.integrations.xarray.known_truths import known_truth
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.registration import register
 from asyncexec.integrations.xarray.settings import chosen_spec
@@ -99,7 +100,9 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
 
     def compute(self, *data: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return ``data`` with all lazy arrays computed, by one plan; options are those of ``Array.compute``."""
-        lazy = [unwrapped(each) for each in data if self.is_chunked_array(each)]
+        given = [unwrapped(each) if self.is_chunked_array(each) else each for each in data]
+        settled = [_at_once(each) if isinstance(each, Array) else each for each in given]
+        lazy = [each for each in settled if isinstance(each, Array)]
         found = (
             ()
             if not lazy
@@ -111,7 +114,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
             )
         )
         values = iter(found)
-        return tuple(next(values) if self.is_chunked_array(each) else each for each in data)
+        return tuple(next(values) if isinstance(each, Array) else each for each in settled)
 
     def persist(self, *data: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return ``data`` with all lazy arrays computed, by one plan, and kept in memory in the same chunks."""
@@ -260,6 +263,12 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
     def get_auto_chunk_size(self) -> int:
         """Return the bytes that "auto" chunks aim at: less where little memory is allowed."""
         return chunk_limit(chosen_spec())
+
+
+def _at_once(array: Array) -> Any:
+    """Return the truth value of ``array`` in memory where it is known, and others as they are."""
+    known = known_truth(array)
+    return array if known is None else np.asarray(known)
 
 
 def _kept(array: Array, value: Any) -> DuckArray:

@@ -16,7 +16,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, settled_chunks
-from asyncexec.integrations.xarray.known_truths import is_known_to_hold
+from asyncexec.integrations.xarray.known_truths import known_truth
 from asyncexec.integrations.xarray.loads import refuse_silent_load
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ class DuckArray:
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
         refuse_silent_load()
-        return self.array.__array__(dtype, copy=copy)
+        known = known_truth(self.array)
+        return self.array.__array__(dtype, copy=copy) if known is None else np.asarray(known, dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return numpy_calls.ufunc_inside(ufunc, method, inputs, kwargs, DuckArray)
@@ -230,7 +231,8 @@ class DuckArray:
 
     def __bool__(self) -> bool:
         refuse_silent_load()
-        return is_known_to_hold(self.array) or bool(self.array)
+        known = known_truth(self.array)
+        return bool(self.array) if known is None else known
 
     def __int__(self) -> int:
         return int(self.array)

@@ -1,4 +1,4 @@
-"""Comparisons of arrays whose outcome is known without their elements: both are the same expression of the same.
+"""Truth values that are known without any element: two expressions are the same, or nothing can be missing.
 
 xarray asks whether lazy coordinates are equal wherever it puts objects together, and datasets that were selected from
 one have the same expression for them.
@@ -19,19 +19,36 @@ _OR, _AND = ("bitwise_or", "logical_or"), ("bitwise_and", "logical_and")
 _WITHOUT_NAN = "biu"
 
 
-def is_known_to_hold(array: Array) -> bool:
-    """Return whether all elements are True as ``array`` is written; False where that is unknown.
+def known_truth(array: Array) -> bool | None:
+    """Return the one truth value of ``array``, where that is known as it is written; None where it is to be computed.
 
-    >>> from asyncexec.integrations.xarray.known_truths import is_known_to_hold
+    >>> from asyncexec.integrations.xarray.known_truths import known_truth
     >>> x = xp.arange(6, chunks=2)
-    >>> is_known_to_hold(xp.all(x[::2] == x[::2])), is_known_to_hold(xp.all(x == x.copy() + 0))
-    (True, False)
+    >>> known_truth(xp.all(x[::2] == x[::2])), known_truth(xp.all(x == x + 0))
+    (True, None)
+    >>> known_truth(xp.any(xp.zeros(6, dtype=bool)))
+    False
     """
+    if array.ndim or array.dtype.kind != "b":
+        return None
     (root,) = rewrite([array.own_node], frozenset({NAME}))
-    return _holds(root)
+    if _holds(root):
+        return True
+    return False if _fails(root) else None
+
+
+def _fails(node: Node) -> bool:
+    """Return whether all elements are False: integers have no missing values, for example."""
+    if isinstance(node, View) or (isinstance(node, Reduction) and node.operation == "any"):
+        return _fails(node.inputs[0])
+    if isinstance(node, Creation):
+        return isinstance(node.make, Full) and not np.any(node.make.value)
+    terms = _terms(node, _OR)
+    return len(terms) > 1 and all(map(_fails, terms))
 
 
 def _holds(node: Node) -> bool:
+    """Return whether all elements are True."""
     if isinstance(node, View) or (isinstance(node, Reduction) and node.operation == "all"):
         return _holds(node.inputs[0])
     if isinstance(node, Creation):
