@@ -26,7 +26,7 @@ from asyncexec.worker import value_files
 from tests.loopwatch import BlockedLoopWatch
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
-hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=40)
+hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=25)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -126,6 +126,7 @@ def test_every_case_has_a_reference_and_known_contenders_in_its_targets():
         assert {t.of for t in case.targets} | {t.against for t in case.targets} <= names | {None}
 
 
+@pytest.mark.slow
 def test_a_quick_benchmark_runs_to_its_end(tmp_path):
     # In a process of its own, as peers keep threads.
     kept = tmp_path / "figures.json"

@@ -76,7 +76,7 @@ def test_one_that_fails_or_crashes_leaves_the_others_their_turn(folder):
 
 def test_one_that_hangs_is_ended(folder):
     made = folder(hangs="import time\ndef test_a(): time.sleep(600)\n")
-    done = run(made, "--limit", "3")
+    done = run(made, "--limit", "1")
     assert done.returncode == 1
     assert rows(done.stdout) == {"hangs": (0, 1, 0, "time is up")}, done.stdout
 

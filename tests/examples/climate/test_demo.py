@@ -16,7 +16,14 @@ from tests.examples.climate.expected import expected
 DTYPES = {"anomaly": "float32", "decadal": "float32", "trend": "float64", "warming": "float64"}
 
 
-@pytest.mark.parametrize("executor, scale", [("threads", 1), ("threads", 2), ("processes", 1)])
+@pytest.mark.parametrize(
+    "executor, scale",
+    [
+        ("threads", 2),
+        ("processes", 1),
+        pytest.param("threads", 1, marks=pytest.mark.slow),  # Of which other tests see the results.
+    ],
+)
 async def test_every_number_is_that_of_plain_numpy(executor, scale, tmp_path):
     request = Request(
         executor=executor, executor_options={"max_workers": 2}, work_dir=tmp_path, scale=scale
@@ -64,6 +71,7 @@ def test_a_second_run_replaces_what_the_first_left(tmp_path, capsys):
 
 
 def test_quietly_it_tells_where_things_are_and_nothing_else(tmp_path, capsys):
+    """And its arrays say what they hold."""
     assert demo(tmp_path, "--quiet") == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -71,10 +79,6 @@ def test_quietly_it_tells_where_things_are_and_nothing_else(tmp_path, capsys):
     assert lines[0].startswith("Results in")
     assert all(line.startswith("  ") for line in lines[1:] if line)
     assert len(lines) < 16
-
-
-def test_arrays_say_what_they_hold(tmp_path, capsys):
-    assert demo(tmp_path, "--quiet") == 0
     trend = zarr.open_array(tmp_path / "results" / "difference-trend.zarr", mode="r")
     assert dict(trend.attrs) == {"long_name": "trend, A1B - E1", "units": "K per decade"}
     field = zarr.open_array(tmp_path / "input" / "E1.zarr", mode="r")
