@@ -45,6 +45,10 @@ _SPREAD_SECONDS = 0.5
 """The time over which the requests that have waited for an endpoint come back, once it has answered another."""
 
 
+class ClientPanicError(Exception):
+    """The client of a store has ended a request by a panic, as its options make no request."""
+
+
 @dataclass(slots=True)
 class EndpointState:
     """The outage of an endpoint, as the requests of this process have met it.
@@ -244,6 +248,9 @@ async def arequest[T](
                 wait = _wait(error, tries, state)
                 if wait is None or once:
                     raise
+            except BaseException as error:
+                _raise_panic(error)
+                raise
             else:
                 state.answered()
                 return found
@@ -275,6 +282,9 @@ def request[T](
                 wait = _wait(error, tries, state)
                 if wait is None or once:
                     raise
+            except BaseException as error:
+                _raise_panic(error)
+                raise
             else:
                 state.answered()
                 return found
@@ -283,6 +293,15 @@ def request[T](
             state.pause(wait)
         else:
             time.sleep(wait)
+
+
+def _raise_panic(error: BaseException) -> None:
+    """Raise what can be caught in place of a panic of obstore's, which would pass all that expects exceptions."""
+    if type(error).__name__ == "PanicException":
+        first = str(error).partition("\n")[0]
+        raise ClientPanicError(
+            f"the client of the store makes no request of these options ({first}). Check the endpoint and the keys"
+        ) from None
 
 
 def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:

@@ -29,7 +29,11 @@ from asyncexec.errors import (
 from asyncexec.request_failures.reading import failure_of
 from asyncexec.request_failures.reasons import NO_CREDENTIALS
 from asyncexec.storage.places.locations import Location
-from asyncexec.storage.places.option_problems import misplaced_option, option_problem
+from asyncexec.storage.places.option_problems import (
+    malformed_option,
+    misplaced_option,
+    option_problem,
+)
 from asyncexec.storage.places.options import StorageOptions
 from asyncexec.storage.places.queried_store import QueriedStore
 from asyncexec.storage.places.repeating_store import repeating
@@ -128,6 +132,8 @@ def _obstore_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
         raise StorageRefusedError(f"{location} cannot be opened: {problem}")
     parts = object_url(location.url)
     assert parts is not None  # noqa: S101 - its scheme is one of these
+    if (problem := malformed_option(location.options, parts.family)) is not None:
+        raise StorageRefusedError(f"{location} cannot be opened: {problem}")
     # Part of the key: a program may change its keys, and would get the client of the old ones.
     told = tuple(sorted(item for item in os.environ.items() if item[0].startswith(_TOLD_BY)))
     try:

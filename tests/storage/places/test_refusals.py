@@ -9,6 +9,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import (
     StorageAccessError,
+    StorageError,
     StorageRefusedError,
     StorageUnavailableError,
     TaskFailedError,
@@ -69,6 +70,12 @@ def checked(error, *words):
         ({"client_options": {"timeout": SECRET}}, ["Duration"]),
         ({"regoin": "x"}, ["'regoin'", "region may be meant"]),
         ({"key": "x"}, ["'key'", "access_key_id"]),
+        ({"endpoint": "127.0.0.1:9"}, ["endpoint", "http://"]),
+        ({"endpoint": "http://127.0.0.1:port"}, ["endpoint", "http://"]),
+        ({"endpoint": ""}, ["endpoint", "http://"]),
+        ({"endpoint": "http://a host"}, ["endpoint", "http://"]),
+        ({"token": "x\n"}, ["token", "line break"]),
+        ({"region": "eu-west-1\n"}, ["region", "line break"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -79,6 +86,23 @@ def test_a_wrong_option_is_named(proxy, options, words):
     checked(caught.value, "s3://bucket/in.zarr", "storage_options", *words)
     assert caught.value.permanent
     assert len(proxy.requests) == asked
+
+
+def test_a_variable_that_makes_no_request_is_named(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9")
+    with pytest.raises(StorageRefusedError) as caught:
+        xp.from_zarr("s3://bucket/in.zarr", storage_options=KEYS)
+    checked(caught.value, "s3://bucket/in.zarr", "AWS_ENDPOINT_URL", "http://")
+
+
+def test_a_store_that_panics_ends_in_an_error():
+    from obstore.store import S3Store
+    from zarr.storage import ObjectStore
+
+    store = ObjectStore(S3Store("bucket", endpoint="127.0.0.1:9", **KEYS))
+    with pytest.raises(StorageError) as caught:
+        xp.from_zarr(store)
+    checked(caught.value, "Check the endpoint")
 
 
 def test_missing_credentials_are_named(proxy, monkeypatch):
