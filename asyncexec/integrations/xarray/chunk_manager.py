@@ -10,7 +10,6 @@ from xarray.namedarray.parallelcompat import ChunkManagerEntrypoint
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
-from asyncexec.array.blocking import run
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.storing import computation_of
 from asyncexec.errors import UnknownOptionError
@@ -19,6 +18,7 @@ from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.duck_namespace import DuckNamespace
 from asyncexec.integrations.xarray.known_truths import known_truth
+from asyncexec.integrations.xarray.loads import loaded
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.registration import register
 from asyncexec.integrations.xarray.settings import chosen_spec
@@ -103,16 +103,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         given = [unwrapped(each) if self.is_chunked_array(each) else each for each in data]
         settled = [_at_once(each) if isinstance(each, Array) else each for each in given]
         lazy = [each for each in settled if isinstance(each, Array)]
-        found = (
-            ()
-            if not lazy
-            else run(
-                computation_of(*lazy),
-                kwargs,
-                called="ds.load(), ds.compute() or da.values",
-                instead="await ds.asyncexec.compute()",
-            )
-        )
+        found = loaded(computation_of(*lazy), kwargs) if lazy else ()
         values = iter(found)
         return tuple(next(values) if isinstance(each, Array) else each for each in settled)
 

@@ -17,7 +17,7 @@ from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, settled_chunks
 from asyncexec.integrations.xarray.known_truths import known_truth
-from asyncexec.integrations.xarray.loads import refuse_silent_load
+from asyncexec.integrations.xarray.loads import loaded, refuse_silent_load
 
 if TYPE_CHECKING:
     from asyncexec.array.spec import Spec
@@ -198,7 +198,12 @@ class DuckArray:
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
         refuse_silent_load()
         known = known_truth(self.array)
-        return self.array.__array__(dtype, copy=copy) if known is None else np.asarray(known, dtype)
+        if known is not None:
+            return np.asarray(known, dtype)
+        if copy is False:
+            return self.array.__array__(dtype, copy=copy)
+        value = loaded(self.array, {})
+        return np.asarray(value, dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return numpy_calls.ufunc_inside(ufunc, method, inputs, kwargs, DuckArray)

@@ -1,8 +1,13 @@
-"""Loads that would happen in silence inside xarray: refused, with what to write instead."""
+"""Loads that xarray asks for: done by a blocking call, or refused where they would happen in silence."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
+
+from asyncexec.array.blocking import run
+from asyncexec.plan import Plannable
 
 _MOST_FRAMES = 8
 """How far above a conversion to NumPy's arrays, or to a truth value, the function is that asks for it."""
@@ -18,6 +23,22 @@ _REFUSED = {
     ),
 }
 """What is said of functions of xarray, by their modules and names, that take arrays of Dask and of NumPy alone."""
+
+
+def loaded(plan: Plannable, options: Mapping[str, Any]) -> Any:
+    """Run ``plan`` and return its value; options are those of ``Array.compute``.
+
+    Raises
+    ------
+    RunningLoopError
+        If the event loop of a service is running here; it says what a coroutine writes with xarray.
+    """
+    return run(
+        plan,
+        options,
+        called="ds.load(), ds.compute() or da.values",
+        instead="await ds.asyncexec.compute()",
+    )
 
 
 def refuse_silent_load() -> None:

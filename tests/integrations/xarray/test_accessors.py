@@ -64,6 +64,8 @@ async def test_what_would_hold_the_event_loop_says_what_to_write():
         chunked().load()
     with pytest.raises(RunningLoopError, match=r"await ds\.asyncexec\.compute\(\)"):
         await chunked().load_async()
+    with pytest.raises(RunningLoopError, match=r"await ds\.asyncexec\.compute\(\)"):
+        _ = chunked().t.values
 
 
 def test_plans_and_pictures(tmp_path):
