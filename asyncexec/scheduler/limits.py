@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from asyncexec.straggler.statistics import DurationStatistics
 
 HANG_CHECK_SECONDS = 10.0
-# So many backups of a task that were given up speak for its being long; after them, it hangs.
-_MOST_GIVEN_UP = 2
 
 
 class Limits:
@@ -85,9 +83,7 @@ def time_out(
 
 def _backed_up(stage: StageState, attempt: AttemptRecord) -> bool:
     """Queue a backup for the task of an attempt that seems to hang, if it may have one; return whether it may."""
-    record = attempt.task_record
-    tried = record is not None and (record.hangs or record.vain_backups >= _MOST_GIVEN_UP)
-    if possible := not tried and stage.running.monitor.may_try_another(attempt):
+    if possible := stage.running.monitor.may_try_another(attempt):
         _back_up(stage, attempt)
     return possible
 
@@ -119,7 +115,14 @@ def give_up_backups(stage: StageState, now: float, idle_slots: int) -> list[int]
     in_vain = stage.running.monitor.in_vain(now, idle_slots=idle_slots)
     for attempt in in_vain:
         attempt.given_up = True
-        stage.record_of(attempt).vain_backups += 1
+        record = stage.record_of(attempt)
+        oldest = min(each.started for each in record.alive.values() if each.started >= 0)
+        if now >= oldest + _hang_limit(stage):
+            # It was for a task that seems to hang, of which as many may end so as may fail.
+            record.hangs += 1
+            record.failures += 1
+        else:
+            record.vain_backups += 1
     return [attempt.id for attempt in in_vain]
 
 
@@ -180,7 +183,7 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
         # In the order of their starts: all that follow are younger.
         if now < attempt.started + limit:
             return
-        if attempt.timed_out:
+        if attempt.timed_out or _is_kept(attempt):
             continue
         stopped = _tried_in_vain(stage, attempt)
         if now >= attempt.started + hang_seconds(quantile, stopped, tail_ratio=tail_ratio):
@@ -190,16 +193,34 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
 def _tried_in_vain(stage: StageState, attempt: AttemptRecord) -> int:
     """Return how many other attempts of a task took as long, or may be about to.
 
-    Those that were stopped as hung, backups that were given up, two at most, and one if another runs, or is queued:
-    that two hang is far less likely than that their task is long.
+    Those that were stopped as hung, one if backups were given up before, and one if another runs, or is queued: that
+    two hang is far less likely than that their task is long.
     """
     record = attempt.task_record
     if record is None:
         return 0
     another = len(record.alive) > 1 or attempt.task in stage.running.monitor.backups
-    # Once it has begun again, what is no longer known of it is not worth as much time.
-    given_up = min(record.vain_backups, 1 if record.hangs else _MOST_GIVEN_UP)
-    return record.hangs + given_up + another
+    return record.hangs + bool(record.vain_backups) + another
+
+
+def _hang_limit(stage: StageState) -> float:
+    """Return the age at which attempts of a stage seem to hang; infinity while that is not known, or not wanted."""
+    durations = stage.running.monitor.known_durations
+    if not stage.detects_hangs or durations.count < EVIDENCE:
+        return math.inf
+    return hang_seconds(durations.quantile(0.99), tail_ratio=_tail_ratio(durations))
+
+
+def _is_kept(attempt: AttemptRecord) -> bool:
+    """Return whether an attempt is the oldest of several of its task: what is stopped first is what has done least."""
+    record = attempt.task_record
+    if record is None:
+        return False
+    # One that waits for a slot does not count: those that seem to hang may hold all slots.
+    return any(
+        other.id > attempt.id and other.started >= 0 and not (other.timed_out or other.given_up)
+        for other in record.alive.values()
+    )
 
 
 def _tail_ratio(durations: DurationStatistics) -> float:

@@ -3,9 +3,11 @@
 import pytest
 
 from asyncexec.backends.contract import AttemptSpec
+from asyncexec.errors import TaskTimeoutError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.plan import Plan
 from asyncexec.policies.retry import Retry
+from asyncexec.policies.timeout import Timeout
 from asyncexec.straggler import Off, TwoPhase
 from asyncexec.straggler.late import Late
 from tests.scheduler.workbench import Workbench
@@ -14,11 +16,11 @@ from tests.scheduler.workbench import Workbench
 PATIENT = [TwoPhase(floor_seconds=1e6), Late(floor_seconds=1e6)]
 
 
-def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True):
+def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True, **policies):
     """A run of which the first attempt goes on when all others have taken a second each."""
     plan = Plan.map(abs, range(tasks), name="long")
     retry = Retry(attempts=3, base_seconds=0.0)
-    bench = Workbench(plan, slots=slots, kills=kills, straggler=rule, retry=retry)
+    bench = Workbench(plan, slots=slots, kills=kills, straggler=rule, retry=retry, **policies)
     first, *others = bench.send()
     bench.start(first, worker="first")
     for job in others:
@@ -41,15 +43,57 @@ def test_a_task_that_seems_to_hang_has_a_backup_and_its_own_attempt_still_counts
     assert bench.run.left == 0
 
 
-def test_of_two_attempts_that_seem_to_hang_the_first_is_stopped_after_twice_the_time():
+def test_of_two_attempts_that_seem_to_hang_the_younger_is_stopped_and_the_older_goes_on():
     bench, first = one_that_goes_on(PATIENT[1])
+    bench.pass_time(65.0)
+    (backup,) = bench.send()
+    bench.start(backup, worker="second")
+    bench.pass_time(115.0)
+    assert bench.cancelled() == []
+    bench.pass_time(15.0)
+    assert bench.cancelled() == [backup.attempt]
+    bench.end(backup, Status.CANCELLED, seconds=130.0)
+    bench.pass_time(15.0)
+    bench.end(first, seconds=210.0)
+    assert bench.run.left == 0
+
+
+@pytest.mark.parametrize("rule", PATIENT, ids=repr)
+def test_an_attempt_that_seems_to_hang_is_stopped_where_its_backup_never_starts(rule):
+    bench, first = one_that_goes_on(rule)
+    bench.pass_time(65.0)
+    assert len(bench.send()) == 1
+    bench.pass_time(45.0)
+    assert bench.cancelled() == []
+    bench.pass_time(20.0)
+    assert bench.cancelled() == [first.attempt]
+
+
+def test_backups_given_up_do_not_count_as_failures_where_nothing_is_taken_for_hung():
+    bench, first = one_that_goes_on(TwoPhase(floor_seconds=70.0), timeout=Timeout(hangs=False))
     bench.pass_time(75.0)
     (backup,) = bench.send()
     bench.start(backup, worker="second")
-    bench.pass_time(30.0)
-    assert bench.cancelled() == []
-    bench.pass_time(30.0)
-    assert bench.cancelled() == [first.attempt]
+    bench.pass_time(300.0)
+    assert bench.cancelled() == [backup.attempt]
+    stage = bench.run.stages[0]
+    record = stage.record_of(stage.running.monitor.attempts[first.attempt])
+    assert (record.vain_backups, record.failures) == (1, 0)
+
+
+def test_a_task_all_of_whose_attempts_hang_fails_when_they_are_used_up():
+    bench, _ = one_that_goes_on(PATIENT[1])
+    started = 1
+    while bench.run.error is None:
+        for attempt in bench.cancelled():
+            bench.end(AttemptSpec(attempt, 0), Status.CANCELLED, seconds=60.0)
+        bench.pass_time(5.0)
+        for job in bench.send():
+            bench.start(job, worker="another")
+            started += 1
+        assert bench.now < 3_600.0
+    assert isinstance(bench.run.error, TaskTimeoutError)
+    assert started == 4  # attempts=3, and a backup
 
 
 def test_a_task_whose_backups_are_given_up_one_after_the_other_is_stopped_in_the_end():
@@ -63,7 +107,7 @@ def test_a_task_whose_backups_are_given_up_one_after_the_other_is_stopped_in_the
             bench.start(job, worker="another")
             started += 1
         assert bench.now < 600.0
-    assert (started, bench.now) == (3, pytest.approx(245.0, abs=15.0))
+    assert (started, bench.now) == (4, pytest.approx(485.0, abs=15.0))
 
 
 def test_a_task_that_seems_to_hang_while_others_wait_has_a_backup_if_they_go_on():
