@@ -9,7 +9,8 @@ INSTALL := $(UV) pip install --quiet --python $(PYTHON3) --constraint constraint
 else
 INSTALL := $(PYTHON3) -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 endif
-# A process for each core, and the tests of a file in one of them; ARGS comes after it: ARGS="-n 0 --pdb".
+# A process for each core and one more (tests/conftest.py), and the tests of a file in one of them; ARGS comes after it:
+# ARGS="-n 0 --pdb".
 SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
 # Programs that tests start import the package, and would compile it each time; so would each process of pytest the tests.

@@ -54,6 +54,14 @@ GRACE_SECONDS = 3.0
 BACKUPS = {"after_seconds": 60.0}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Have a process for each core and one more, as tests also wait: for processes, servers and timeouts."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # xdist reads it.
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not import the tests of real systems, nor so the systems, where all of them would be deselected."""
     deselected = "and not backend" in f"and {config.option.markexpr}"
