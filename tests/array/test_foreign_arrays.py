@@ -7,6 +7,8 @@ import asyncexec.array as xp
 from asyncexec.plan import Plan
 from tests.array.direct import run
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 DATA = np.arange(300_000.0).reshape(600, 500)
 
 

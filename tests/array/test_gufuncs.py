@@ -9,6 +9,8 @@ from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 
 def mean_and_max(block):
     return block.mean(axis=-1), block.max(axis=-1)

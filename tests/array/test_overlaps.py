@@ -11,6 +11,8 @@ from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 MODES = {"reflect": "symmetric", "nearest": "edge", "periodic": "wrap"}
 
 

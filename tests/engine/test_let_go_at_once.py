@@ -9,6 +9,8 @@ import pytest
 import asyncexec as ax
 from tests.engine.test_nothing_kept import Value
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 
 def plain(value):
     return None

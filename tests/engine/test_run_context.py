@@ -11,6 +11,8 @@ import asyncexec as ax
 from asyncexec.errors import SerializationError, UsageError
 from asyncexec.plan import Plan
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 EXECUTORS = ["serial", "threads", "asyncio", "processes"]
 IN_THIS_PROCESS = ["serial", "threads", "asyncio"]
 VARIABLE = contextvars.ContextVar("variable", default="unset")

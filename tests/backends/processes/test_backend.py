@@ -26,6 +26,8 @@ from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
 from tests.fresh_interpreter import printed_by
 
+pytestmark = pytest.mark.usefixtures("functions_by_value")
+
 PATIENCE = 60.0
 REPOSITORY = Path(__file__).parents[3]
 
