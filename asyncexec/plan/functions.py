@@ -164,22 +164,28 @@ def kernel_stage(
     resources, memory = resources_of(options, f"stage {name!r}: ")
     policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
     labels = options.get("labels")
+    try:
+        limit = limit_of(options.get("max_at_once"), options.get("max_per_second"))
+        cache = _cache(options.get("cache"))
+        projected = parse_bytes(0 if memory is None else memory, what="memory")
+    except OptionError as error:
+        raise OptionError(f"stage {name!r}: {error}") from error
     return Stage(
         name=name,
         kernel=kernel,
         shape=shape,
         inputs=inputs,
         operation=operation,
-        memory=Memory(projected_bytes=parse_bytes(0 if memory is None else memory, what="memory")),
+        memory=Memory(projected_bytes=projected),
         resources=resources,
         overrides={key: policy for key, policy in policies.items() if policy is not None},
         idempotent=options.get("idempotent", True),
-        limit=limit_of(options.get("max_at_once"), options.get("max_per_second")),
+        limit=limit,
         labels=checked_labels(f"stage {name!r}: ", () if labels is None else labels),
         on_failure=options.get("on_failure", "fail"),
         takes_missing=options.get("takes_missing", False),
         priority=options.get("priority", 0),
-        cache=_cache(options.get("cache")),
+        cache=cache,
         late=late,
         concurrency=options.get("concurrency"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from types import MappingProxyType
@@ -111,11 +111,7 @@ def simulate(
     seed = whole_number(seed, "simulation: seed", least=0)
     plan = with_late_tasks(plan, late_tasks)
     names = [stage.name for stage in plan.stages]
-    for name in sizes:
-        if name not in names:
-            raise OptionError(
-                f"simulation: sizes are given for {name!r}; the stages are {', '.join(names)}"
-            )
+    _check_sizes(sizes, names)
     whole = sized_plan(plan)
     names = [stage.name for stage in plan.stages]
     draws = Draws(
@@ -126,13 +122,7 @@ def simulate(
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources, checked_limits(limits))
     budget.check(plan)
-    capabilities = Capabilities(
-        name="simulation",
-        kills=cluster.kills,
-        isolated=True,
-        locality=Locality.SAME_PROCESS,
-        metered=cluster.metered,
-    )
+    capabilities = _capabilities(cluster)
     setup = RunSetup(
         # Without outputs to return: a simulation has no values to keep.
         plan=Plan(plan.stages, plan.name, ()),
@@ -142,16 +132,8 @@ def simulate(
         slots=host.slots,
         sizes=sizes,
     )
-    watched = bool(fanout)
-    run = Run(
-        "simulation",
-        RunState(setup),
-        budget,
-        capabilities,
-        ids=count(1),
-        watched=watched,
-        seed=seed,
-    )
+    state, watched = RunState(setup), bool(fanout)
+    run = Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
     dispatch = host.dispatch = Dispatch(
         budget,
         slots=host.slots,
@@ -190,6 +172,24 @@ def simulate(
         peak_bytes=budget.peak_bytes,
         seed=seed,
         **host.trace.sums(),
+    )
+
+
+def _check_sizes(sizes: Iterable[str], names: Sequence[str]) -> None:
+    for name in sizes:
+        if name not in names:
+            raise OptionError(
+                f"simulation: sizes are given for {name!r}; the stages are {', '.join(names)}"
+            )
+
+
+def _capabilities(cluster: Cluster) -> Capabilities:
+    return Capabilities(
+        name="simulation",
+        kills=cluster.kills,
+        isolated=True,
+        locality=Locality.SAME_PROCESS,
+        metered=cluster.metered,
     )
 
 

@@ -8,11 +8,16 @@ from functools import cached_property
 from inspect import Parameter, Signature
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from asyncexec.config.checks import text, texts
 from asyncexec.config.fields import nearest
-from asyncexec.errors import DuplicateStageError, OptionError, UnknownInputError
+from asyncexec.errors import (
+    DuplicateStageError,
+    OptionError,
+    UnknownInputError,
+    WorkflowInputError,
+)
 from asyncexec.plan.plan import Plan
 from asyncexec.workflow.conditions import with_conditions
 from asyncexec.workflow.inputs import check_inputs, inputs_of
@@ -134,17 +139,18 @@ class Workflow:
             parameters.append(Parameter("inputs", Parameter.VAR_KEYWORD))
         return Signature(parameters)
 
-    def __call__(self, /, **inputs: Any) -> WorkflowCall:
+    def __call__(self, /, *unnamed: Never, **inputs: Any) -> WorkflowCall:
         """Return the workflow with its inputs, for :meth:`asyncexec.Engine.execute`.
 
         Raises
         ------
         WorkflowInputError
-            If an input is missing, or is none that the workflow has.
+            If an input is missing, is given without its name, or is none that the workflow has.
         """
+        self._refuse_unnamed(unnamed)
         return WorkflowCall(self, inputs)
 
-    def to_plan(self, /, **inputs: Any) -> Plan:
+    def to_plan(self, /, *unnamed: Never, **inputs: Any) -> Plan:
         """Return the plan of a run with ``inputs``.
 
         >>> from asyncexec.workflow import Workflow
@@ -153,7 +159,15 @@ class Workflow:
         >>> Workflow("doubled", [double]).to_plan(x=4).tasks
         1
         """
-        return self(**inputs).to_plan()
+        return self(*unnamed, **inputs).to_plan()
+
+    def _refuse_unnamed(self, unnamed: Sequence[object]) -> None:
+        if unnamed:
+            names = ", ".join(f"{name}=..." for name in self.inputs) or "none"
+            raise WorkflowInputError(
+                f"workflow {self.name!r} takes its inputs by name, and {len(unnamed)} came without one: give "
+                f"them as {names}"
+            )
 
     def visualize(self, path: str | Path | None = None) -> Any:
         """Draw its stages, as :meth:`asyncexec.Plan.visualize` does; ``flow(...).visualize()`` knows the sizes, too.

@@ -267,3 +267,19 @@ def test_a_workflow_has_a_name_and_stages():
         Workflow("w", [lambda: 1])
     with raises(OptionError, "cannot be called"):
         Workflow("w", [3])  # type: ignore[list-item] # the mistake under test
+
+
+def test_an_input_without_its_name_is_refused_with_the_names_that_there_are():
+    flow = Workflow("w", [StageSpec.of(lambda n, m=1: n + m, name="add")])
+    for given in (flow, flow.to_plan):
+        with pytest.raises(WorkflowInputError, match=r"by name, .* give them as n=\.\.\., m="):
+            given(3)
+
+
+@pytest.mark.parametrize(
+    "option", [{"max_at_once": 0}, {"max_per_second": -1}, {"cache": "maybe"}, {"memory": "much"}]
+)
+def test_an_option_that_cannot_be_is_told_with_its_stage(option: dict[str, Any]):
+    flow = Workflow("w", [StageSpec.of(lambda: 1, name="one", **option)])
+    with pytest.raises(OptionError, match=f"stage 'one'.*{next(iter(option))}"):
+        flow.to_plan()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, Never
 
 from asyncexec.config.dotted import DottedPath, import_target
 from asyncexec.config.fields import nearest
@@ -53,7 +53,7 @@ class FileWorkflow(Workflow):
         self.definition: Mapping[str, Any] = resource.file.value
         self.configs = tuple(configs)
 
-    def __call__(self, /, **inputs: Any) -> WorkflowCall:
+    def __call__(self, /, *unnamed: Never, **inputs: Any) -> WorkflowCall:
         """Return the workflow with its inputs, for :meth:`asyncexec.Engine.execute`.
 
         Tasks find ``definition`` (the file's content), the data of its configs and all inputs in their context. Inputs
@@ -62,8 +62,9 @@ class FileWorkflow(Workflow):
         Raises
         ------
         WorkflowInputError
-            If an input is missing.
+            If an input is missing, or is given without its name.
         """
+        self._refuse_unnamed(unnamed)
         taken = {name: v for name, v in inputs.items() if self.takes_rest or name in self.inputs}
         for name in inputs.keys() - taken.keys():
             near = nearest(name, self.inputs)
