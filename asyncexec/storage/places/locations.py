@@ -146,6 +146,8 @@ def locate(
             raise OptionError("an empty string is no place for an array: give a path or a URL")
         url = with_slashes(url)
         found = _of_url(url, options) if "://" in url else _of_path(url, options)
+        if "\0" in found.url:
+            raise OptionError(f"{url!r} is no place for an array: no name has a zero byte in it")
     else:
         found = _in_store(place, options)
     path = _normal(path)

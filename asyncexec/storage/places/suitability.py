@@ -10,6 +10,8 @@ import cloudpickle
 
 from asyncexec.errors import OptionError, StorageError
 from asyncexec.storage.places.held_stores import innermost, is_of_icechunk, layers
+from asyncexec.storage.places.holds import TARGET_LEASE
+from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.urls import FAMILIES, is_signed, object_url, schemes
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _READ = {
     "data": "a data URL",
 }
 """Schemes of what is only read, and what each stands for."""
+_DOCUMENTS = {"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata", TARGET_LEASE, STAGED}
 
 
 def check_target(location: Location) -> None:
@@ -41,7 +44,8 @@ def check_target(location: Location) -> None:
     """
     check_spelling(location)
     check_writable(location)
-    _check_protocols(location)
+    check_protocols(location)
+    _check_name(location)
     store = location.store
     if store is None:
         return
@@ -64,7 +68,26 @@ def check_target(location: Location) -> None:
         )
 
 
-def _check_protocols(location: Location) -> None:
+def _check_name(location: Location) -> None:
+    """Check that the array would not be where Zarr looks for what groups and arrays say of themselves."""
+    # A folder of such a name is in the way as well.
+    parts = location.url.partition("::")[0].split("/")
+    name = next((part for part in parts if part in _DOCUMENTS), None)
+    if name is not None:
+        raise StorageError(
+            f"{location} cannot hold an array: {name} is a name of files that say what is around them, and whoever "
+            f"reads those would trip over it. Give it another name"
+        )
+
+
+def check_protocols(location: Location) -> None:
+    """Check that ``location`` is not of a kind that is only read.
+
+    Raises
+    ------
+    StorageError
+        If it is.
+    """
     used = schemes(location.url) if location.store is None else layers(location.store)
     for scheme in used:
         if scheme in _CACHES:

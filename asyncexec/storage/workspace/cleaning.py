@@ -22,6 +22,7 @@ from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove, remove_own, remove_partial
 from asyncexec.storage.places.stamps import STAGED, stamp_of
+from asyncexec.storage.places.suitability import check_protocols
 from asyncexec.storage.workspace.late_chunks import having, late_chunks_at
 from asyncexec.storage.workspace.leftover import Found, Leftover
 from asyncexec.storage.workspace.leftovers import find
@@ -91,6 +92,8 @@ def clean(
         If the place cannot be read. What cannot be removed has its ``problem`` in the list.
     """
     location = locate(place, storage_options)
+    # There no run has left anything, and a server may say so of what it does not list.
+    check_protocols(location)
     before = time.time() - older_than
     removes = remove if dry_run is None else not dry_run
     return [

@@ -159,3 +159,9 @@ def test_text_hides_secrets():
 def test_locations_can_be_pickled(tmp_path):
     for location in (locate(tmp_path, {"a": "b"}), locate(LocalStore(tmp_path), path="x")):
         assert pickle.loads(pickle.dumps(location)) == location
+
+
+@pytest.mark.parametrize("place", ["a\0b", "file:///a%00b", "/a\0/b"])
+def test_a_name_with_a_zero_byte_is_no_place(place):
+    with pytest.raises(OptionError, match="zero byte"):
+        locate(place)

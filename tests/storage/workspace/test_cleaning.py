@@ -15,6 +15,7 @@ from zarr.storage import ObjectStore
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.errors import StorageError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import clean
@@ -371,3 +372,9 @@ def test_late_chunks_at_an_empty_place_are_found_and_those_in_use_or_of_others_s
     }
     assert "late/c/0/0" not in set(objects.names())
     assert {"held/c/0/0", "theirs/c/0/0", "mixed/c/0/0"} <= set(objects.names())
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9/x", "zip://a::file:///x.zip"])
+def test_nothing_is_looked_for_where_runs_cannot_have_written(place: str) -> None:
+    with pytest.raises(StorageError, match="for reading only"):
+        clean(place)

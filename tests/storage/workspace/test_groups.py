@@ -203,6 +203,20 @@ def test_a_run_that_fails_leaves_a_group_as_it_was(
     assert sorted(names) == ["before", *(["new"] * before)]
 
 
+@pytest.mark.parametrize(
+    "name", ["zarr.json", ".zarray", ".zgroup/y", ".zattrs", ".asyncexec-lease"]
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_no_array_is_stored_by_a_name_of_the_files_of_groups(tmp_path, zarr_format, name):
+    group_at(tmp_path / "g.zarr", zarr_format, consolidated=False)
+    before = everything_below(tmp_path)
+    for place in (tmp_path / "g.zarr" / name, LocalStore(tmp_path / "g.zarr")):
+        path = name if isinstance(place, LocalStore) else ""
+        with pytest.raises(StorageError, match="is a name of files"):
+            xp.to_zarr(xp.ones((3, 5)), place, path=path, executor="serial", overwrite=True)
+    assert everything_below(tmp_path) == before
+
+
 def test_runs_that_store_in_one_group_at_once_all_enter_their_arrays(tmp_path):
     group_at(tmp_path / "g", 3, consolidated=True)
     plans = [run_of(tmp_path, tmp_path / f"g/deep/y{name}", name) for name in range(8)]
