@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 import asyncexec as ax
+from asyncexec.testing.patience import scaled
 
 
 class Slowly:
@@ -120,7 +121,7 @@ def hung(where):
 
 async def soon(awaitable):
     """Wait for what takes less than a second where nothing hangs, and a minute where it does."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(scaled(30)):
         return await awaitable
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import asyncexec as ax
+from asyncexec.testing.patience import scaled
 
 zarr = pytest.importorskip("zarr")
 xp = pytest.importorskip("asyncexec.array")
@@ -72,7 +73,7 @@ async def test_a_caller_that_cancels_is_let_go_and_late_chunks_are_removed(name,
         assert await asyncio.to_thread(store.hangs.wait, 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(scaled(30)):
                 await task
         assert not store.go.is_set()
         assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
@@ -86,14 +87,14 @@ async def test_a_caller_that_cancels_is_let_go_and_late_chunks_are_removed(name,
 async def test_a_plan_that_exceeds_its_time_fails_although_a_write_hangs(name, store):
     async with ax.Engine(name) as engine:
         with pytest.raises(ax.errors.PlanTimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(scaled(30)):
                 await engine.execute(stored(store), timeout=ax.Timeout(plan=0.05))
         assert not store.go.is_set()
     await removed(store, lost=name in AWAIT_WRITES)
 
 
 async def test_an_engine_closes_although_a_write_hangs(store):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(scaled(30)):
         async with ax.Engine("threads", executor_options={"max_workers": 2}) as engine:
             execution = engine.start(stored(store))
             assert await asyncio.to_thread(store.hangs.wait, 30)

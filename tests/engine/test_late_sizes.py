@@ -21,6 +21,7 @@ from asyncexec.events.records import (
     TaskSucceeded,
 )
 from asyncexec.testing.model_backend import ModelBackend
+from asyncexec.testing.patience import scaled
 from asyncexec.testing.virtual_time import run
 from tests.instant_backend import InstantBackend
 
@@ -161,7 +162,7 @@ async def test_progress_grows_with_what_is_known() -> None:
     go = threading.Event()
 
     def waits(x: int) -> int:
-        go.wait(10)
+        go.wait(scaled(60))
         return x
 
     async with ax.Engine(executor="threads", executor_options={"max_workers": 2}) as engine:
@@ -263,7 +264,7 @@ class Slow(list[int]):
 
     def __len__(self) -> int:
         Slow.asked.set()
-        Slow.go.wait(10)
+        Slow.go.wait(scaled(60))
         return super().__len__()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.errors import OptionError, UnknownInputError, ValueLostError
+from asyncexec.testing.patience import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -39,7 +40,7 @@ def files(engine):
 
 
 async def until_none(engine):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(scaled(30)):
         while files(engine):
             await asyncio.sleep(0.01)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from asyncexec.testing.patience import scaled
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.event_loop import GRACE_SECONDS, THREAD_NAME, WorkerLoop
 
@@ -96,10 +97,10 @@ def test_an_attempt_that_is_left_behind_is_cancelled_where_it_awaits():
     loop = WorkerLoop()
     with loop.kept():
         thread = given_up(loop, wait(), control)
-        assert began.wait(20)
+        assert began.wait(scaled(20))
         assert control.stop([1]).left == [1]
-        assert ended.wait(20)
-        thread.join(20)
+        assert ended.wait(scaled(20))
+        thread.join(scaled(20))
         assert not thread.is_alive()
 
 
@@ -125,7 +126,7 @@ def test_a_coroutine_that_has_not_begun_when_the_loop_ends_is_closed():
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    assert sent.wait(30)
+    assert sent.wait(scaled(30))
     ending = worker_loop.let_go()
     held.set()
     for thread in ending:
@@ -181,7 +182,7 @@ def test_a_loop_that_a_cancelled_coroutine_blocks_is_replaced():
     loop = WorkerLoop()
     with loop.kept():
         thread = given_up(loop, block(), control)
-        assert began.wait(20)
+        assert began.wait(scaled(20))
         control.stop([1])
         deadline = time.monotonic() + 20 * GRACE_SECONDS
         blocked = loop.get()
@@ -191,4 +192,4 @@ def test_a_loop_that_a_cancelled_coroutine_blocks_is_replaced():
         assert loop.run(loop_here()) is not blocked
         assert loop.started == 2
         gate.set()
-        thread.join(20)
+        thread.join(scaled(20))

@@ -11,6 +11,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import TaskFailedError, WorkflowInputError
 from asyncexec.testing.model_backend import ModelBackend
+from asyncexec.testing.patience import scaled
 from asyncexec.testing.virtual_time import run
 from asyncexec.workflow import StageSpec, Workflow, stage
 
@@ -113,7 +114,7 @@ async def test_coroutine_functions_await_side_by_side_in_one_slot():
         return item
 
     async with ax.Engine("asyncio") as engine:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(scaled(60)):
             result = await engine.execute(Workflow("w", [meets])(items=range(50), number=50))
     assert result.value == list(range(50))
 

@@ -14,6 +14,7 @@ from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.workers import WorkerTable
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.plan.locality import Locality
+from asyncexec.testing.patience import scaled
 
 
 @pytest.mark.parametrize(
@@ -304,13 +305,16 @@ async def test_a_scheduler_that_is_silent_is_named_within_the_bound(tmp_path, si
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": address}))
     where = address if by == "cluster_address" else str(file)
-    with anyio.fail_after(30), pytest.raises(BackendError, match="no Dask scheduler answers at"):
+    with (
+        anyio.fail_after(scaled(30)),
+        pytest.raises(BackendError, match="no Dask scheduler answers at"),
+    ):
         async with DaskBackend(connect_timeout=0.2, **{by: where}):
             pass
 
 
 async def test_a_connection_to_a_silent_scheduler_can_be_cancelled(silent_port):
-    with anyio.fail_after(30), pytest.raises(TimeoutError):
+    with anyio.fail_after(scaled(30)), pytest.raises(TimeoutError):
         async with (
             asyncio.timeout(0.2),
             DaskBackend(cluster_address=f"tcp://127.0.0.1:{silent_port}"),

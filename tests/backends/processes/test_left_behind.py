@@ -65,7 +65,7 @@ async def test_a_forked_copy_ends_where_the_function_does(
             raise SystemExit(7 if ending == "exits" else "a word")
         return item, -1
 
-    async with ax.Engine(executor) as engine, asyncio.timeout(60):
+    async with ax.Engine(executor) as engine, asyncio.timeout(scaled(60)):
         # One at a time: hooks of libraries that are loaded may refuse forks of two threads at once.
         result = await engine.execute(ax.Plan.map(forks, range(6), retry=False, max_at_once=1))
     assert result.value == [(item, ends[ending]) for item in range(6)]
@@ -96,7 +96,7 @@ async def test_a_copy_made_by_a_coroutine_does_not_go_on_with_the_others(
         return item
 
     plan = ax.Plan.map(forks, range(20), concurrency=10, retry=False)
-    async with ax.Engine(executor) as engine, asyncio.timeout(60):
+    async with ax.Engine(executor) as engine, asyncio.timeout(scaled(60)):
         result = await engine.execute(plan)
     assert result.value == list(range(20))
     lines = log.read_text().split("\n")[:-1]
@@ -232,7 +232,7 @@ async def test_what_a_task_has_started_ends_with_a_driver_that_is_killed(
     command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(path), how]
     driver = subprocess.Popen(command)  # noqa: ASYNC220 - it is killed
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(scaled(20)):
             while not (path.exists() and noted(path)):
                 await asyncio.sleep(0.02)
     finally:

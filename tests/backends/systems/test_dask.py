@@ -24,6 +24,7 @@ from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.conformance.coroutines import CoroutineRules
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
+from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
 from tests.backends.brief import Again
 from tests.backends.shared_chunks import hands_chunks_over_in_memory
@@ -271,7 +272,7 @@ async def test_to_count_no_workers_again_is_no_reason_to_wait_longer(monkeypatch
         Engine(executor=DaskBackend(cluster=cluster, patience=0.5)) as engine,
     ):
         with pytest.raises(BackendError, match=r"no worker for 0\.5 s"):
-            await asyncio.wait_for(engine.execute(Plan.map(abs, [1])), 20)
+            await asyncio.wait_for(engine.execute(Plan.map(abs, [1])), scaled(20))
 
 
 async def test_an_address_where_nobody_answers_is_named():

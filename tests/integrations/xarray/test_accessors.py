@@ -13,6 +13,7 @@ xr = pytest.importorskip("xarray")
 
 from asyncexec.errors import OptionError, RunningLoopError
 from asyncexec.integrations.xarray.accessors import Reduced
+from asyncexec.testing.patience import scaled
 from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory, is_lazy
 
 
@@ -54,7 +55,7 @@ async def test_the_event_loop_stays_alive_meanwhile():
     started = asyncio.Event()
     done = asyncio.create_task(chunked().asyncexec.compute())
     asyncio.get_running_loop().call_soon(started.set)
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), scaled(10))
     assert not done.done()
     await done
 

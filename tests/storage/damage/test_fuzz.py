@@ -15,6 +15,7 @@ import asyncexec.array as xp
 from asyncexec.events.records import TaskSucceeded
 from asyncexec.scheduler.recovery import MOST_RUNS
 from asyncexec.storage import open_array, read
+from asyncexec.testing.patience import scaled
 from tests.storage.damage.chains import (
     CHUNKS,
     DATA,
@@ -56,7 +57,7 @@ def killed(folder, kill_at):
     program = "import sys; from tests.storage.damage.test_fuzz import run; run(*sys.argv[1:])"
     command = [sys.executable, "-c", program, str(folder)]
     (folder / "kill_at").write_text(str(kill_at))
-    done = subprocess.run(command, check=False, capture_output=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, timeout=scaled(120))
     assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
     return done.returncode != 0
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 from asyncexec.storage.places.request_budget import RequestBudget, shared_budget
+from asyncexec.testing.patience import scaled
 
 
 async def test_no_more_are_under_way_than_the_budget_has():
@@ -43,18 +44,18 @@ def test_threads_and_loops_share_one_budget():
     def hold():
         with budget:
             held.set()
-            go.wait(10)
+            go.wait(scaled(30))
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(scaled(10))
 
     async def wait():
         task = asyncio.create_task(budget.__aenter__())
         await asyncio.sleep(0)
         assert not task.done()
         go.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, scaled(10))
         await budget.__aexit__(None, None, None)
 
     asyncio.run(wait())
