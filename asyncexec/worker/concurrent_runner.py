@@ -103,7 +103,8 @@ class ConcurrentRunner:
 
     def start(self) -> None:
         """Start the attempts as lanes are free."""
-        FORKS.watch_loop(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        FORKS.watch_loop(self._loop)
         if self._specs:
             self._lanes.add(self)
         else:
@@ -262,6 +263,7 @@ class ConcurrentRunner:
         # What is left in the queue was dropped, and has its outcome.
         if not self._over and not self._running and len(self._specs) == len(self._dropped):
             self._over = True
+            FORKS.leave_loop(self._loop)
             if self._held:
                 let_go()
             self._ended()
