@@ -8,6 +8,7 @@ import pickle
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
+from importlib import import_module
 from typing import Any
 from weakref import WeakSet
 
@@ -57,8 +58,8 @@ class ModalSystem:
 
     async def open(self) -> None:
         """Connect, and start the app."""
-        import modal
-
+        # In a thread: it takes a second, for which the loop of the driver would stand still.
+        modal = await asyncio.to_thread(import_module, "modal")
         stack = self._stack = AsyncExitStack()
         try:
             self._client = await self._connected(stack)
@@ -67,8 +68,9 @@ class ModalSystem:
             # A server that has become silent does not answer here either.
             with anyio.CancelScope(shield=True), anyio.move_on_after(GIVE_UP_SECONDS):
                 await stack.aclose()
-            if isinstance(error, modal.exception.Error):
-                raise _refusal(error) from error
+            ours = isinstance(error, BackendError | ConfigurationError)
+            if isinstance(error, Exception) and not ours:
+                raise _refusal(error) from error  # Modal's own, or the transport's
             raise
         self._group = await stack.enter_async_context(asyncio.TaskGroup())
 

@@ -1,5 +1,7 @@
 """What the `coiled` executor does before it speaks with the service, with the real client."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("coiled")
@@ -42,6 +44,22 @@ async def test_a_service_that_does_not_answer_is_named():
     ):
         async with CoiledBackend():
             pass
+
+
+async def test_a_service_that_speaks_something_else_is_named():
+    async def answer(reader, writer):
+        writer.write(b"220 here is a mail server\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        with (
+            dask.config.set({"coiled.token": TOKEN, "coiled.server": address}),
+            pytest.raises(ConfigurationError, match="cannot be checked with 'http://127"),
+        ):
+            async with CoiledBackend():
+                pass
 
 
 def test_options_reach_the_client_as_it_calls_them():
