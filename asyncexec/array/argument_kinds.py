@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.spec import Spec
+from asyncexec.plan.masked import refuse_masked
 
 type Check = Callable[[Any], bool]
 
@@ -48,10 +49,13 @@ class ArgumentKinds:
         The check of each parameter that has one, and the name of its kind.
     in_order : sequence of str
         The names of the positional parameters.
+    own : frozenset of str
+        The names of all parameters: what else comes by name is for a function of the user's, as it is.
     """
 
     by_name: Mapping[str, tuple[Check, str]]
     in_order: Sequence[str] = field(default=())
+    own: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> ArgumentKinds:
@@ -64,7 +68,7 @@ class ArgumentKinds:
             kind = _kind_of(parameter.annotation)
             if kind is not None and parameter.kind is not parameter.VAR_KEYWORD:
                 by_name[name] = kind
-        return cls(by_name, tuple(in_order))
+        return cls(by_name, tuple(in_order), frozenset(inspect.signature(function).parameters))
 
     def check(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> None:
         """Check the arguments of a call.
@@ -72,9 +76,11 @@ class ArgumentKinds:
         Raises
         ------
         TypeError
-            If one is of another kind.
+            If one is of another kind, or has masked elements.
         """
         for name, value in (*zip(self.in_order, args, strict=False), *keywords.items()):
+            if name in self.own:
+                refuse_masked(value, name)
             kind = self.by_name.get(name)
             if kind is None:
                 continue

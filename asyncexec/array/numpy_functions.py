@@ -23,6 +23,7 @@ from asyncexec.array.numpy_moments import NAN_MOMENTS, OF_MOMENTS, nan_moment
 from asyncexec.array.numpy_selections import OF_SELECTIONS
 from asyncexec.array.numpy_ufuncs import COMBINED, numpy_reduction
 from asyncexec.array.operators import Operators
+from asyncexec.plan.masked import refuse_masked
 
 OTHER_NAMES = {
     "amax": "max",
@@ -72,10 +73,13 @@ def call_function(
     Raises
     ------
     TypeError
-        If the namespace has nothing that does it, or lacks one of the arguments; the message has another way.
+        If the namespace has nothing that does it, lacks one of the arguments, or one has masked elements; the message
+        has another way.
     """
     if not all(issubclass(t, Operators | np.ndarray) for t in types):
         return NotImplemented
+    for value in (*args, *keywords.values()):
+        refuse_masked(value, "an argument")
     name, module = func.__name__, func.__module__
     called = f"{module}.{name}"
     if name in IN_PLACE:

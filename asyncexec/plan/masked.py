@@ -33,3 +33,14 @@ def unmasked(value: Any, what: str) -> Any:
             f".filled(numpy.nan), or for integers by .astype('float64').filled(numpy.nan)"
         )
     return value
+
+
+def refuse_masked(value: Any, what: str) -> None:
+    """Raise TypeError if ``value``, or an item of it where it is a list or tuple, has masked elements."""
+    if "numpy.ma" not in sys.modules:
+        return
+    if isinstance(value, list | tuple):
+        for item in value:
+            refuse_masked(item, what)
+    else:
+        unmasked(value, what)

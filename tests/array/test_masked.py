@@ -67,6 +67,21 @@ WAYS_IN = {
     "to_zarr": lambda x: xp.to_zarr(HIDDEN, "hidden.zarr"),
     "compute": lambda x: xp.compute(HIDDEN),
     "plan_of": lambda x: xp.plan_of(x, HIDDEN),
+    "isin": lambda x: xp.isin(x, HIDDEN),
+    "searchsorted": lambda x: xp.searchsorted(x, HIDDEN),
+    "weights": lambda x: xp.average(x, weights=HIDDEN),
+    "weights in a list": lambda x: xp.average(x, weights=[1.0, np.ma.masked, 1.0, 1.0]),
+    "quantiles": lambda x: xp.quantile(x, np.ma.array([0.5], mask=[1])),
+    "bins": lambda x: xp.histogram(x, bins=HIDDEN),
+    "repeats": lambda x: xp.repeat(x, np.ma.array([1, 2, 3, 4], mask=[0, 1, 0, 0])),
+    "labels": lambda x: xp.groupby_reduce(x, HIDDEN, func="sum"),
+    "places of a trapezoid": lambda x: xp.trapezoid(x, HIDDEN),
+    "numpy.pad": lambda x: np.pad(x, 1, constant_values=np.ma.masked),
+    "numpy.histogram": lambda x: np.histogram(x, bins=HIDDEN),
+    "numpy.quantile": lambda x: np.quantile(x, np.ma.array([0.5], mask=[1])),
+    "numpy.average": lambda x: np.average(x, weights=HIDDEN),
+    "numpy.interp": lambda x: np.interp(x, [1.0, 2.0, 3.0, 4.0], HIDDEN),
+    "numpy.isin": lambda x: np.isin(x, HIDDEN),
 }
 
 
@@ -131,3 +146,11 @@ async def test_a_function_that_returns_masked_elements_fails_and_says_so(executo
         for expression in (hidden, xp.sum(hidden), hidden + 1):
             with pytest.raises(TaskFailedError, match=r"hide_large.*chunk \(1,\) has masked"):
                 await engine.execute(expression, retry=1)
+
+
+def test_what_a_function_of_the_user_takes_by_name_keeps_its_mask():
+    def shown(block, given):
+        return block * given.count()
+
+    x = xp.asarray([1.0, 2.0], chunks=1)
+    assert xp.map_blocks(shown, x, given=HIDDEN, dtype=x.dtype).compute().tolist() == [3.0, 6.0]
