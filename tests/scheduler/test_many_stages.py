@@ -14,6 +14,7 @@ from asyncexec.scheduler.stage import StageState
 from asyncexec.simulation import Cluster, Lognormal, Noise, simulate
 from asyncexec.simulation.plans import staged
 from tests.counting import calls_of
+from tests.sampling import sampled
 from tests.scheduler.workbench import Workbench
 
 
@@ -118,7 +119,10 @@ def test_a_stage_that_waits_holds_few_objects():
     assert (many - few) / 200 <= 60, (few, many)
 
 
-@pytest.mark.parametrize("timeout", [None, ax.Timeout(stage=1e6), ax.Timeout(task=1e6)])
+TIMEOUTS = [None, ax.Timeout(stage=1e6), ax.Timeout(task=1e6)]
+
+
+@pytest.mark.parametrize("timeout", sampled(TIMEOUTS, *TIMEOUTS[:2]))
 def test_the_calls_of_a_task_of_uneven_length_do_not_grow_with_the_stages_that_run_at_once(timeout):
     """Simulated, as there stages run beside each other for long, and thresholds move with every duration."""
 
