@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
+from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
@@ -17,7 +19,7 @@ from zarr.core.config import config
 from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
-from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk, local_root
 from asyncexec.storage.places.object_records import FetchedObject, ListedObject
 from asyncexec.storage.places.store_creation import created
 from asyncexec.storage.places.urls import join
@@ -162,7 +164,22 @@ class StoreObjects:
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Delete those of the objects that there are, many at the same time."""
+        names = list(names)
         sync(self._delete_keys([f"{self._prefix}{name}" for name in names]))
+        self._remove_folders(names)
+
+    def _remove_folders(self, names: Sequence[str]) -> None:
+        """Remove the folders of a store on this machine in which these were, and in which nothing is left.
+
+        They would be in the way of files of their names: chunk 1 of an array of one axis is where row 1 was before.
+        """
+        root = local_root(innermost(self._place.store))
+        if root is None:
+            return
+        around = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+        for folder in sorted(around, key=len, reverse=True):
+            with suppress(OSError):  # Something is in it, or it is not there.
+                Path(root, self._place.path, folder).rmdir()
 
     def is_empty(self) -> bool:
         """Return whether there are no objects."""

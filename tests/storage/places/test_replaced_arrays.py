@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import MemoryStore
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -148,3 +148,11 @@ def test_an_unfinished_array_is_refused_unless_it_is_asked_for(tmp_path, layout)
         xp.from_zarr(tmp_path / "x")
     values = xp.from_zarr(tmp_path / "x", unfinished=True).compute(executor="threads")
     assert np.array_equal(values, DATA)
+
+
+def test_folders_of_chunks_that_are_gone_are_not_in_the_way_of_chunks_of_other_axes(tmp_path):
+    # In a wrapper, chunks are removed one by one, and no folder is.
+    place = WrapperStore(LocalStore(tmp_path / "y.zarr"))
+    for data in (DATA, DATA + 1, DATA[:, 0]):
+        xp.to_zarr(xp.asarray(data, chunks=2), place, overwrite=True, executor="serial")
+        np.testing.assert_array_equal(xp.from_zarr(place).compute(executor="serial"), data)
