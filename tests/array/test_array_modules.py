@@ -234,3 +234,10 @@ def test_the_step_of_each_operation_is_found_once(module, monkeypatch):
     counted = len(found)
     assert "cumulative_sum in NumPy" in str(plan.explain())
     assert len(found) == counted == len(set(map(id, found)))
+
+
+@EVERY_MODULE
+def test_an_axis_of_one_element_that_is_turned_around_is_moved(module):
+    data = np.arange(3.0).reshape(1, 3)[::-1]
+    assert min(data.strides) < 0
+    same(to_numpy(to_module(data, chosen_module(module))), data)

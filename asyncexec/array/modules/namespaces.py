@@ -67,6 +67,9 @@ def to_module(block: Any, module: ArrayModule) -> Any:
     xp = namespace_of(module)
     # Modules that share memory with NumPy take no array that is read-only, turned around, or of another byte order.
     ready = np.require(block, np.dtype(block.dtype).newbyteorder("="), ["C", "W"])
+    if min(ready.strides, default=0) < 0:
+        # Along axes of one element they do not count for NumPy.
+        ready = ready.copy()
     with full_precision(module):
         return xp.asarray(ready.reshape(np.shape(block)))
 

@@ -35,7 +35,7 @@ def mapped(
     arrays = list(map(unwrapped, args))
     places = [i for i, a in enumerate(arrays) if isinstance(a, Array | np.ndarray) and np.ndim(a)]
     others = {i: a for i, a in enumerate(arrays) if i not in places}
-    called = function if not others else _WithConstants(function, tuple(sorted(others.items())))
+    called = _WithConstants(function, tuple(sorted(others.items())))
     return DuckArray(
         xp.map_blocks(
             called,
@@ -50,7 +50,10 @@ def mapped(
 
 
 class _WithConstants:
-    """A function with some of its arguments given, by their places."""
+    """A function with some of its arguments given, by their places; as one of ours it gets NumPy's arrays.
+
+    xarray's functions take no others, whatever array module a spec names.
+    """
 
     __slots__ = ("_constants", "_function")
 
@@ -59,6 +62,11 @@ class _WithConstants:
     ) -> None:
         self._function = function
         self._constants = constants
+
+    @property
+    def __name__(self) -> str:
+        # What messages and plans call it.
+        return getattr(self._function, "__name__", "the function")
 
     def __call__(self, *blocks: Any, **keywords: Any) -> Any:
         arguments = list(blocks)

@@ -240,3 +240,11 @@ def test_chunks_whose_lengths_differ_pass_through():
     assert doubled.chunksizes["time"] == (31, 28, 31)
     xr.testing.assert_identical(doubled.compute(), ds.t * 2)
     xr.testing.assert_allclose(lazy.t.mean("time").compute(), ds.t.mean("time"))
+
+
+def test_functions_of_blocks_get_numpys_arrays_whatever_the_array_module():
+    spec = ax.Spec(array_module="array_api_strict")
+    packed = xr.Dataset({"a": ("x", np.array([1, 2, -1], "i2"), {"_FillValue": -1})})
+    lazy = packed.chunk(x=2, chunked_array_type="asyncexec", from_array_kwargs={"spec": spec})
+    found = xr.decode_cf(lazy)
+    np.testing.assert_array_equal(found.a.compute(), [1, 2, np.nan])
