@@ -39,6 +39,10 @@ _KINDS: Mapping[str, tuple[Check, str]] = {
 """By the annotation, up to its brackets: whether a value is of the kind, and what the kind is called."""
 
 
+_MAY_BE_MASKED = (np.ndarray, list, tuple)
+"""The types of arguments that have masked elements, or hold what has."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArgumentKinds:
     """The kinds that a function's arguments have by their annotations.
@@ -79,7 +83,12 @@ class ArgumentKinds:
             If one is of another kind, or has masked elements.
         """
         for name, value in (*zip(self.in_order, args, strict=False), *keywords.items()):
-            if name in self.own:
+            # An array of exactly that class has no mask, and most arguments end here, without a call.
+            if (
+                isinstance(value, _MAY_BE_MASKED)
+                and value.__class__ is not np.ndarray
+                and name in self.own
+            ):
                 refuse_masked(value, name)
             kind = self.by_name.get(name)
             if kind is None:
