@@ -299,9 +299,14 @@ def _raise_panic(error: BaseException) -> None:
     """Raise what can be caught in place of a panic of obstore's, which would pass all that expects exceptions."""
     if type(error).__name__ == "PanicException":
         first = str(error).partition("\n")[0]
-        raise ClientPanicError(
-            f"the client of the store makes no request of these options ({first}). Check the endpoint and the keys"
-        ) from None
+        try:
+            raise ClientPanicError(  # noqa: TRY301 - the context is set as it is raised, and taken away below
+                f"the client of the store makes no request of these options ({first}). Check the endpoint and the keys"
+            ) from None
+        except ClientPanicError as refused:
+            # Libraries that pickle exceptions with their context (tblib) could not pickle a panic.
+            refused.__context__ = None
+            raise
 
 
 def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:
