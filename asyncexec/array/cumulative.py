@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
@@ -17,8 +15,8 @@ from asyncexec.array.generators import Full
 from asyncexec.array.integers import integer
 from asyncexec.array.nodes import DType
 from asyncexec.array.operands import chunk_limit
-from asyncexec.array.reducers import real_part, ufunc_dtype
 from asyncexec.array.reshaping import raveled
+from asyncexec.array.scan_kernels import GivenScan, KeptTotal, LastSlice, UfuncScan
 from asyncexec.array.scans import ScanFunctions, scan_node
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
@@ -192,74 +190,11 @@ def cumreduction(  # noqa: PLR0917 - these parameters are those of Dask
         # What is no value of the type is refused now, rather than by the first task.
         np.asarray(ident).astype(result)
     local = GivenScan(func, result, takes_dtype=_takes_dtype(func))
-    total = _LastSlice(local) if preop is None else _Kept(preop)
+    total = LastSlice(local) if preop is None else KeptTotal(preop)
     functions = ScanFunctions(
         local=local, total=total, combine=binop, start=ident, axis=place, dtype=result
     )
     return _scanned("cumreduction", functions, array, result, each=2 * result.itemsize)
-
-
-@dataclass(frozen=True, slots=True)
-class GivenScan:
-    """A user's function that scans a chunk."""
-
-    function: Callable[..., Any]
-    dtype: DType
-    takes_dtype: bool
-
-    def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
-        options = {"dtype": self.dtype} if self.takes_dtype else {}
-        found = np.asarray(self.function(block, axis=axis, **options))
-        if found.shape != block.shape:
-            raise ValueError(
-                f"the scan of a chunk of shape {block.shape} has the shape {found.shape}: func must keep the shape"
-            )
-        return found.astype(self.dtype, copy=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _LastSlice:
-    """The total of a chunk as the last slice of its scan."""
-
-    scan: Callable[..., NDArray[Any]]
-
-    def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
-        # Copied, so that the scan goes.
-        return self.scan(block, axis=axis)[(slice(None),) * axis + (slice(-1, None),)].copy()
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The total of a chunk by a user's function that keeps the axis."""
-
-    function: Callable[..., Any]
-
-    def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
-        return np.asarray(self.function(block, axis=axis, keepdims=True))
-
-
-@dataclass(frozen=True, slots=True)
-class UfuncScan:
-    """The scan of a chunk by a ufunc, or its total; elements become ``first`` before, where that is given."""
-
-    ufunc: np.ufunc
-    through: DType
-    first: DType | None = None
-    result: DType | None = None
-    skips_nan: bool = False
-    total: bool = False
-
-    def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
-        taken = real_part(block, self.result or self.through)
-        if self.first is not None:
-            taken = taken.astype(self.first)
-        if self.skips_nan and taken.dtype.kind in "fc":
-            taken = np.where(np.isnan(taken), taken.dtype.type(self.ufunc.identity), taken)
-        if self.total:
-            return np.asarray(
-                self.ufunc.reduce(taken, axis=axis, keepdims=True, dtype=ufunc_dtype(self.through))
-            )
-        return np.asarray(self.ufunc.accumulate(taken, axis=axis, dtype=ufunc_dtype(self.through)))
 
 
 def _standard(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
@@ -24,6 +22,7 @@ from asyncexec.array.neighbouring import (
 )
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import common_spec
+from asyncexec.array.search_kernels import Interpolation
 from asyncexec.array.statistical import Axis, sum as sum_of
 from asyncexec.array.wrapping import as_array
 
@@ -260,7 +259,7 @@ def interp(
     extra = 8 * math.prod(array.node.chunks) + 5 * dtype.itemsize * points[0].size
     node = Blocks(
         operation="interp",
-        call=_Interpolation(left, right, period, dtype),
+        call=Interpolation(left, right, period, dtype),
         keywords={},
         inputs=(array.node, *whole),
         axes=(axes, (None,), (None,)),
@@ -270,22 +269,6 @@ def interp(
         extra_bytes=extra,
     )
     return Array(node, common_spec((array.own_spec, *(p.own_spec for p in points))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Interpolation:
-    """The function that interpolates a block."""
-
-    left: complex | None
-    right: complex | None
-    period: float | None
-    dtype: np.dtype[Any]
-
-    def __call__(
-        self, block: NDArray[Any], places: NDArray[Any], values: NDArray[Any]
-    ) -> NDArray[Any]:
-        options: Any = {"left": self.left, "right": self.right, "period": self.period}
-        return np.asarray(np.interp(block, places, values, **options)).astype(self.dtype)
 
 
 def trapezoid(y: Array, /, x: Any = None, *, dx: float = 1.0, axis: int = -1) -> Array:

@@ -113,3 +113,20 @@ class Triangle:
     def working_bytes(self, lengths: tuple[int, ...]) -> int:
         """Return the bytes of temporaries for a block of these lengths: numbers along each axis."""
         return 2 * 8 * sum(lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """Powers of ``base`` of evenly spaced values, times ``sign``; ``exact`` has values of some numbers."""
+
+    exponents: Spaced
+    base: float
+    sign: float
+    exact: tuple[tuple[int, float], ...]
+    dtype: np.dtype[Any]
+
+    def __call__(self, positions: Positions) -> Any:
+        found = np.power(self.base, self.exponents(positions)) * self.sign
+        for number, value in self.exact:
+            found[positions[0] == number] = value
+        return found.astype(self.dtype, copy=False)

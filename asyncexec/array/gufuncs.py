@@ -11,11 +11,11 @@ import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
-from asyncexec.array.block_calls import core_result
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlocks
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.from_memory import asarray
 from asyncexec.array.generators import Full
+from asyncexec.array.gufunc_calls import ChosenResults, GufuncCall, SingleResult
 from asyncexec.array.gufunc_signatures import GufuncSignature, core_axes
 from asyncexec.array.integers import integer
 from asyncexec.array.nodes import Node
@@ -117,52 +117,6 @@ def apply_gufunc(
         for node, rest, axes_ in zip(made, rests, out_of, strict=True)
     ]
     return tuple(results) if parsed.several else results[0]
-
-
-@dataclass(frozen=True, slots=True)
-class GufuncCall:
-    """The call of a function with blocks, and its results as a tuple."""
-
-    function: Callable[..., Any]
-    keywords: Mapping[str, Any]
-    several: bool
-    count: int
-    name: str
-
-    def __call__(self, *blocks: Any) -> tuple[Any, ...]:
-        returned = self.function(*blocks, **self.keywords)
-        if not self.several:
-            return (returned,)
-        if not isinstance(returned, tuple | list) or len(returned) != self.count:
-            raise ValueError(
-                f"{self.name} must return a tuple of {self.count} blocks, as the signature says, and returned "
-                f"{type(returned).__name__}"
-            )
-        return tuple(returned)
-
-
-@dataclass(frozen=True, slots=True)
-class SingleResult:
-    """The one result of a call, in the type that was promised."""
-
-    call: GufuncCall
-    dtype: np.dtype[Any]
-
-    def __call__(self, *blocks: Any) -> Any:
-        (found,) = self.call(*blocks)
-        return core_result(found, np.shape(found), self.dtype, self.call.name)
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenResults:
-    """Those results of a call that have elements."""
-
-    call: GufuncCall
-    numbers: tuple[int, ...]
-
-    def __call__(self, *blocks: Any) -> tuple[Any, ...]:
-        found = self.call(*blocks)
-        return tuple([found[number] for number in self.numbers])
 
 
 @dataclass(frozen=True, slots=True)

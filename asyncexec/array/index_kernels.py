@@ -258,3 +258,14 @@ def _region(along: Sequence[Any]) -> tuple[Any, ...]:
         for part in along
     ]
     return tuple(np.ix_(*listed))
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatElements:
+    """The function that repeats each element of a block along an axis."""
+
+    count: int
+    axis: int
+
+    def __call__(self, block: Any) -> Any:
+        return np.repeat(block, self.count, self.axis)

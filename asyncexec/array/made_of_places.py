@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.integers import as_shape
 from asyncexec.array.operands import chunk_limit
+from asyncexec.array.place_kernels import AlongAxis, OfNumbers, OfRegion
 from asyncexec.array.spec import Spec
-from asyncexec.plan.box import Index, Shape
-from asyncexec.plan.lengths import block_start
 
 
 def from_blocks(
@@ -70,22 +68,6 @@ def from_blocks(
     return Array(node, spec)
 
 
-@dataclass(frozen=True, slots=True)
-class OfRegion:
-    """The call of a function with the region of a chunk."""
-
-    function: Callable[..., Any]
-    shape: Shape
-    chunks: Shape
-
-    def __call__(self, *, block_id: Index, **keywords: Any) -> Any:
-        along = zip(block_id, self.chunks, self.shape, strict=True)
-        region = tuple(
-            [slice(block_start(c, k), min(block_start(c, k + 1), n)) for k, c, n in along]
-        )
-        return self.function(region, **keywords)
-
-
 def fromfunction(
     function: Callable[..., Any],
     shape: int | Sequence[int],
@@ -127,22 +109,6 @@ def fromfunction(
         limit=max(chunk_limit(spec) // max(len(lengths), 1), 1),
     )
     return Array(node, spec)
-
-
-@dataclass(frozen=True, slots=True)
-class OfNumbers:
-    """The elements that a function makes of their numbers."""
-
-    function: Callable[..., Any]
-    keywords: Mapping[str, Any]
-    dtype: np.dtype[Any]
-
-    def __call__(self, positions: tuple[Any, ...]) -> Any:
-        numbers = np.meshgrid(*positions, indexing="ij", copy=False)
-        given = [each.astype(self.dtype) for each in numbers]
-        found = np.asarray(self.function(*given, **self.keywords))
-        shape = tuple(map(len, positions))
-        return np.broadcast_to(found, shape).astype(self.dtype, copy=False)
 
 
 def indices(
@@ -194,25 +160,3 @@ def indices(
     return Array(
         build.creation("indices", AlongAxis(None, wanted), shape, (1, *settled), wanted), spec
     )
-
-
-@dataclass(frozen=True, slots=True)
-class AlongAxis:
-    """The numbers of elements along an axis; without one, along that which the first number names."""
-
-    axis: int | None
-    dtype: np.dtype[Any]
-
-    def __call__(self, positions: tuple[Any, ...]) -> Any:
-        shape = tuple(map(len, positions))
-        if self.axis is not None:
-            return _along(positions[self.axis], self.axis, shape).astype(self.dtype)
-        found = np.empty(shape, self.dtype)
-        for place, axis in enumerate(positions[0].tolist()):
-            found[place] = _along(positions[axis + 1], axis, shape[1:])
-        return found
-
-
-def _along(numbers: Any, axis: int, shape: Shape) -> Any:
-    ones = [-1 if a == axis else 1 for a in range(len(shape))]
-    return np.broadcast_to(numbers.reshape(ones), shape)

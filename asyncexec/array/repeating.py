@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.generators import Full
+from asyncexec.array.index_kernels import RepeatElements
 from asyncexec.array.integers import integers
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
@@ -108,17 +108,6 @@ def _counts(repeats: Any, n: int) -> int | np.ndarray[Any, Any]:
     if given.size and given.min() < 0:
         raise ValueError(f"repeats have {given.min()}, and cannot be negative")
     return int(given.ravel()[0]) if given.size == 1 else given.astype(np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatElements:
-    """The function that repeats each element of a block along an axis."""
-
-    count: int
-    axis: int
-
-    def __call__(self, block: Any) -> Any:
-        return np.repeat(block, self.count, self.axis)
 
 
 def _repeated(node: Node, axis: int, count: int, limit: int) -> Node:

@@ -66,3 +66,17 @@ class BinNumbers:
 
     def __call__(self, block: Block) -> Block:
         return np.asarray(np.digitize(block, self.edges, right=self.right), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """The function that interpolates a block."""
+
+    left: complex | None
+    right: complex | None
+    period: float | None
+    dtype: np.dtype[Any]
+
+    def __call__(self, block: Block, places: Block, values: Block) -> Block:
+        options: Any = {"left": self.left, "right": self.right, "period": self.period}
+        return np.asarray(np.interp(block, places, values, **options)).astype(self.dtype)

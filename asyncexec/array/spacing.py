@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
-from asyncexec.array.generators import Positions, Spaced
+from asyncexec.array.generators import Powers, Spaced
 from asyncexec.array.integers import integer
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.spec import Spec
@@ -102,20 +101,3 @@ def _powers(
     make = Powers(exponents, base, sign, tuple(exact.items()), wanted)
     limit = chunk_limit(spec)
     return Array(build.creation(operation, make, (count,), chunks, wanted, limit=limit), spec)
-
-
-@dataclass(frozen=True, slots=True)
-class Powers:
-    """Powers of ``base`` of evenly spaced values, times ``sign``; ``exact`` has values of some numbers."""
-
-    exponents: Spaced
-    base: float
-    sign: float
-    exact: tuple[tuple[int, float], ...]
-    dtype: np.dtype[Any]
-
-    def __call__(self, positions: Positions) -> Any:
-        found = np.power(self.base, self.exponents(positions)) * self.sign
-        for number, value in self.exact:
-            found[positions[0] == number] = value
-        return found.astype(self.dtype, copy=False)
