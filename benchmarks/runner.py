@@ -73,10 +73,18 @@ def take_turn(contender: Contender, standing: Standing, *, quick: bool) -> None:
                 measure()  # not counted: imports, first forks, caches
             gc.collect()
             standing.runs.append(measure())
-    except ModuleNotFoundError as error:
+    except Exception as error:
+        # What a peer cannot do is told in its row; the others are measured all the same.
         if contender.ours:
             raise
-        standing.missing = f"{error.name} is not installed"
+        standing.missing = reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a contender has no figures, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed"
+    return f"failed: {type(error).__name__} {error}".splitlines()[0].strip()
 
 
 def value_of(standings: list[Standing], target: Target) -> float | None:

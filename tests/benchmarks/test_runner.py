@@ -88,6 +88,19 @@ def test_a_peer_that_is_not_installed_is_told_and_ours_is_an_error():
         runner.run(case_of(Contender(name="ours", prepare=absent, ours=True)), tell=silent)
 
 
+def test_a_peer_that_fails_is_told_in_its_row_and_the_others_are_measured():
+    @contextmanager
+    def broken(_):
+        yield lambda: 1 // 0
+
+    case = case_of(Contender(name="peer", prepare=broken), contender("a", [1] * 3, []))
+    outcome = runner.run(case, tell=silent)
+    assert "ZeroDivisionError" in outcome.standings[0].missing
+    assert outcome.standings[1].median("seconds") == 1
+    with pytest.raises(ZeroDivisionError):
+        runner.run(case_of(Contender(name="ours", prepare=broken, ours=True)), tell=silent)
+
+
 def test_warming_up_is_not_counted():
     counted = contender("a", [9, 1, 9, 1, 9, 1], [])
     counted = Contender(name="a", prepare=counted.prepare)
