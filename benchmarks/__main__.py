@@ -1,12 +1,14 @@
-"""Runs benchmarks by name: `python -m benchmarks [names…] [--repeat N] [--json PATH] [--picture PATH] [--quick]`."""
+"""Runs benchmarks by name: `python -m benchmarks [names…] [--only CONTENDER…] [--repeat N] [--json PATH] [--quick]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import machine, report, runner
+from benchmarks.case import Case
 from benchmarks.cases import ALL, GROUPS
 from benchmarks.field_jobs.picture import draw
 from benchmarks.field_jobs.summary import summary
@@ -26,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes = []
     try:
         for name in chosen(options.names):
-            outcome = runner.run(ALL[name], repeat=options.repeat, quick=options.quick, tell=tell)
+            case = with_contenders(ALL[name], options.only)
+            outcome = runner.run(case, repeat=options.repeat, quick=options.quick, tell=tell)
             tell("")
             report.show(outcome)
             outcomes.append(outcome)
@@ -50,9 +53,27 @@ def chosen(names: list[str]) -> list[str]:
     return [name for name in ALL if name not in grouped]
 
 
+def with_contenders(case: Case, only: list[str]) -> Case:
+    """Return `case` with the contenders whose names contain one of `only`; all of them where that is empty."""
+    kept = [c for c in case.contenders if not only or any(text in c.name for text in only)]
+    if not kept:
+        names = ", ".join(c.name for c in case.contenders)
+        parser().error(
+            f"no contender of {case.name} is called {' or '.join(only)} (there are: {names})"
+        )
+    return replace(case, contenders=kept)
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     made.add_argument("names", nargs="*", help=f"which to run: {', '.join((*GROUPS, *ALL))}")
+    made.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CONTENDER",
+        help="measure those whose name contains this alone; may be given again",
+    )
     made.add_argument("--repeat", type=int, help="turns per contender")
     made.add_argument("--json", type=Path, help="where to keep every figure")
     made.add_argument("--picture", type=Path, help="where array_jobs are drawn (.svg, .png, .pdf)")

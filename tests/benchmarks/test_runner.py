@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report, runner
-from benchmarks.__main__ import main
+from benchmarks.__main__ import main, with_contenders
 from benchmarks.case import Case, Contender, Standing, Target
 from benchmarks.cases import ALL
 
@@ -99,6 +99,15 @@ def test_a_peer_that_fails_is_told_in_its_row_and_the_others_are_measured():
     assert outcome.standings[1].median("seconds") == 1
     with pytest.raises(ZeroDivisionError):
         runner.run(case_of(Contender(name="ours", prepare=broken, ours=True)), tell=silent)
+
+
+def test_contenders_are_chosen_by_a_part_of_their_name(capsys):
+    case = case_of(contender("engine, threads", [1], []), contender("Dask, threads", [1], []))
+    assert [c.name for c in with_contenders(case, ["engine"]).contenders] == ["engine, threads"]
+    assert list(with_contenders(case, []).contenders) == list(case.contenders)
+    with pytest.raises(SystemExit):
+        with_contenders(case, ["Spark"])
+    assert "there are: engine, threads, Dask, threads" in capsys.readouterr().err
 
 
 def test_warming_up_is_not_counted():
