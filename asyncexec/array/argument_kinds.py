@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -55,24 +56,31 @@ class ArgumentKinds:
         The names of the positional parameters.
     own : frozenset of str
         The names of all parameters: what else comes by name is for a function of the user's, as it is.
+    several : str or None
+        The name of the parameter that takes all further positional arguments.
     """
 
     by_name: Mapping[str, tuple[Check, str]]
     in_order: Sequence[str] = field(default=())
     own: frozenset[str] = frozenset()
+    several: str | None = None
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> ArgumentKinds:
         """Return the kinds of the arguments of ``function``, whose annotations are text."""
         by_name: dict[str, tuple[Check, str]] = {}
         in_order: list[str] = []
+        several = None
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 in_order.append(name)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                several = name
             kind = _kind_of(parameter.annotation)
             if kind is not None and parameter.kind is not parameter.VAR_KEYWORD:
                 by_name[name] = kind
-        return cls(by_name, tuple(in_order), frozenset(inspect.signature(function).parameters))
+        own = frozenset(inspect.signature(function).parameters)
+        return cls(by_name, tuple(in_order), own, several)
 
     def check(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> None:
         """Check the arguments of a call.
@@ -82,7 +90,10 @@ class ArgumentKinds:
         TypeError
             If one is of another kind, or has masked elements.
         """
-        for name, value in (*zip(self.in_order, args, strict=False), *keywords.items()):
+        names = self.in_order
+        if self.several is not None and len(args) > len(names):
+            names = (*names, *repeat(self.several, len(args) - len(names)))
+        for name, value in (*zip(names, args, strict=False), *keywords.items()):
             # An array of exactly that class has no mask, and most arguments end here, without a call.
             if (
                 isinstance(value, _MAY_BE_MASKED)

@@ -10,6 +10,7 @@ import numpy as np
 
 from asyncexec.array.nodes import DType
 from asyncexec.array.reducers import Axes, MergedInPairs, Part
+from asyncexec.plan.masked import unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def unpacked(found: Any, names: tuple[str, ...] | None) -> Sequence[Any]:
 
 def _checked(found: Any, axes: Axes, shape: tuple[int, ...], name: str) -> Part:
     """Return a function's result with length 1 along ``axes``, also where the function has dropped them."""
-    part = np.asarray(found)
+    part = np.asarray(unmasked(found, f"what {name} of a reduction returned"))
     wanted = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
     dropped = tuple(n for axis, n in enumerate(shape) if axis not in axes)
     if part.shape not in (wanted, dropped):

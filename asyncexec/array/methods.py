@@ -36,6 +36,11 @@ class Methods:
         found: Self = getattr(namespace(), function)(self, *arguments, **options)
         return found
 
+    def _by_numpy(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Self:
+        """Return what NumPy's ``function`` makes of it, lazily: it has arguments that the namespace's lacks."""
+        found: Self = function(self, *arguments, **options)
+        return found
+
     def sum(self, axis: Axes = None, dtype: Any = None, *, keepdims: bool = False) -> Self:
         """Return the sum along ``axis``; see :func:`asyncexec.array.sum`."""
         return self._by("sum", axis=axis, dtype=dtype, keepdims=keepdims)
@@ -44,13 +49,16 @@ class Methods:
         """Return the product along ``axis``; see :func:`asyncexec.array.prod`."""
         return self._by("prod", axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def mean(self, axis: Axes = None, *, keepdims: bool = False) -> Self:
-        """Return the arithmetic mean along ``axis``; see :func:`asyncexec.array.mean`."""
+    def mean(self, axis: Axes = None, dtype: Any = None, *, keepdims: bool = False) -> Self:
+        """Return the arithmetic mean along ``axis``, of elements that become ``dtype`` before."""
+        if dtype is not None:
+            return self._by_numpy(np.mean, axis=axis, dtype=dtype, keepdims=keepdims)
         return self._by("mean", axis=axis, keepdims=keepdims)
 
     def var(
         self,
         axis: Axes = None,
+        dtype: Any = None,
         *,
         correction: float = 0.0,
         ddof: float | None = None,
@@ -58,11 +66,15 @@ class Methods:
     ) -> Self:
         """Return the variance along ``axis``; ``ddof`` is NumPy's name of ``correction``."""
         divisor = correction if ddof is None else ddof
+        if dtype is not None:
+            options = {"axis": axis, "dtype": dtype, "ddof": divisor, "keepdims": keepdims}
+            return self._by_numpy(np.var, **options)
         return self._by("var", axis=axis, correction=divisor, keepdims=keepdims)
 
     def std(
         self,
         axis: Axes = None,
+        dtype: Any = None,
         *,
         correction: float = 0.0,
         ddof: float | None = None,
@@ -70,6 +82,9 @@ class Methods:
     ) -> Self:
         """Return the standard deviation along ``axis``; ``ddof`` is NumPy's name of ``correction``."""
         divisor = correction if ddof is None else ddof
+        if dtype is not None:
+            options = {"axis": axis, "dtype": dtype, "ddof": divisor, "keepdims": keepdims}
+            return self._by_numpy(np.std, **options)
         return self._by("std", axis=axis, correction=divisor, keepdims=keepdims)
 
     def min(self, axis: Axes = None, *, keepdims: bool = False) -> Self:
@@ -199,18 +214,15 @@ class Methods:
 
     def dot(self, other: Any, /) -> Self:
         """Return ``numpy.dot`` of both: products summed over the last axis and the last but one of ``other``."""
-        found: Self = np.dot(self, other)  # type: ignore[call-overload]  # NumPy asks the array
-        return found
+        return self._by_numpy(np.dot, other)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         """Return the diagonals of the matrices that two axes make."""
-        found: Self = np.diagonal(self, offset, axis1, axis2)  # type: ignore[call-overload]  # NumPy asks the array
-        return found
+        return self._by_numpy(np.diagonal, offset, axis1, axis2)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         """Return the sums of the diagonals of the matrices that two axes make."""
-        found: Self = np.trace(self, offset, axis1, axis2)  # type: ignore[call-overload]  # NumPy asks the array
-        return found
+        return self._by_numpy(np.trace, offset, axis1, axis2)
 
     def map_blocks(self, function: Callable[..., Any], /, *arrays: Any, **options: Any) -> Self:
         """Return what ``function`` makes of each chunk; see :func:`asyncexec.array.map_blocks`."""

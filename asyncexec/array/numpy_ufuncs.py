@@ -14,7 +14,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.calls import STANDARD, raise_named
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.kernels import NthResult
 from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_matrices import matrix_vector, vector_matrix
@@ -147,9 +147,8 @@ def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mappin
         array = namespace().where(_operand(chosen), array, _as_element(neutral, array.dtype))
     if initial is not None and name not in NEUTRAL and not array.size:
         rest = namespace().any(array, axis=axis, **options)
-        return namespace().full(
-            rest.shape, initial, dtype=np.result_type(array.dtype, initial), spec=rest.own_spec
-        )
+        first = _as_element(initial, array.dtype)
+        return namespace().full(rest.shape, first, dtype=array.dtype, spec=rest.own_spec)
     found = function(array, axis=axis, **options)
     if initial is None:
         return found
@@ -157,10 +156,10 @@ def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mappin
 
 
 def _as_element(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a value as NumPy's reductions take it: in the type of the elements."""
-    if isinstance(value, Operators) or dtype.kind in "mM":
+    """Return a value as NumPy's reductions take it: in the type of the elements, which must be able to hold it."""
+    if isinstance(value, Operators) or dtype.kind in "mM" or np.ndim(value):
         return value
-    return np.asarray(value).astype(dtype)[()] if np.ndim(value) == 0 else value
+    return np.asarray(as_element(value, dtype, what="initial"), dtype)[()]
 
 
 def apply_to_elements(

@@ -111,17 +111,29 @@ def _foreign_elements(obj: Any, dtype: np.dtype[Any] | None) -> np.ndarray[Any, 
 
 
 def _numpy_values(obj: Any) -> Iterator[Any]:
-    """Iterate over NumPy's scalars and arrays in nested sequences, of which there may be many plain elements."""
-    left: list[Sequence[Any]] = [(obj,)] if isinstance(obj, list | tuple | np.generic) else []
+    """Iterate over NumPy's scalars and arrays in nested sequences, of which there may be many plain elements.
+
+    What becomes an array by itself is one there, too.
+    """
+    left: list[Sequence[Any]] = [(obj,)] if _is_nested(obj) or isinstance(obj, np.generic) else []
     while left:
         sequence = left.pop()
         if _PLAIN.issuperset(map(type, sequence)):
             continue
         for item in sequence:
-            if isinstance(item, list | tuple):
+            if _is_nested(item):
                 left.append(item)
             elif isinstance(item, np.generic | np.ndarray):
                 yield item
+            elif hasattr(item, "__array__"):
+                yield np.asanyarray(item)
+
+
+def _is_nested(value: Any) -> bool:
+    """Return whether ``value`` is a sequence of elements, such as NumPy takes: a list, tuple, deque, and their like."""
+    if isinstance(value, list | tuple):
+        return True
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | range | memoryview)
 
 
 def check_device(device: str | None) -> None:

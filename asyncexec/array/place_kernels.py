@@ -10,6 +10,7 @@ import numpy as np
 
 from asyncexec.plan.box import Index, Shape
 from asyncexec.plan.lengths import block_start
+from asyncexec.plan.masked import unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class OfNumbers:
     def __call__(self, positions: tuple[Any, ...]) -> Any:
         numbers = np.meshgrid(*positions, indexing="ij", copy=False)
         given = [each.astype(self.dtype) for each in numbers]
-        found = np.asarray(self.function(*given, **self.keywords))
+        returned = self.function(*given, **self.keywords)
+        found = np.asarray(unmasked(returned, "what the function of fromfunction returned"))
         shape = tuple(map(len, positions))
         return np.broadcast_to(found, shape).astype(self.dtype, copy=False)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from asyncexec.array.nodes import DType
 from asyncexec.array.reducers import real_part, ufunc_dtype
+from asyncexec.plan.masked import unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class GivenScan:
 
     def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
         options = {"dtype": self.dtype} if self.takes_dtype else {}
-        found = np.asarray(self.function(block, axis=axis, **options))
+        returned = self.function(block, axis=axis, **options)
+        found = np.asarray(unmasked(returned, "what the func of cumreduction returned"))
         if found.shape != block.shape:
             raise ValueError(
                 f"the scan of a chunk of shape {block.shape} has the shape {found.shape}: func must keep the shape"
@@ -49,7 +51,8 @@ class KeptTotal:
     function: Callable[..., Any]
 
     def __call__(self, block: NDArray[Any], *, axis: int) -> NDArray[Any]:
-        return np.asarray(self.function(block, axis=axis, keepdims=True))
+        returned = self.function(block, axis=axis, keepdims=True)
+        return np.asarray(unmasked(returned, "what the preop of cumreduction returned"))
 
 
 @dataclass(frozen=True, slots=True)

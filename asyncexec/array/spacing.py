@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.generators import Powers, Spaced
 from asyncexec.array.integers import integer
 from asyncexec.array.operands import chunk_limit
@@ -99,5 +100,10 @@ def _powers(
     exponents = Spaced(*ends, steps, np.dtype(np.float64))
     base, sign, exact = scale
     make = Powers(exponents, base, sign, tuple(exact.items()), wanted)
+    if wanted.kind in "iu" and count:
+        # Between both ends there is nothing greater; of a negative base, beside one of them.
+        greatest = np.unique(np.clip([0, 1, count - 2, count - 1], 0, count - 1))
+        for value in replace(make, dtype=exponents.dtype)((greatest,)).tolist():
+            as_element(value, wanted, what="the value")
     limit = chunk_limit(spec)
     return Array(build.creation(operation, make, (count,), chunks, wanted, limit=limit), spec)

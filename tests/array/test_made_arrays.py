@@ -57,6 +57,12 @@ def test_powers_and_quotients(num, endpoint):
     np.testing.assert_allclose(found, np.logspace(-1, 3.5, num, endpoint=endpoint, base=2))
 
 
+def test_powers_that_integers_hold_are_integers():
+    found = run(xp.logspace(0, 7, 8, base=-2, dtype=np.int8, chunks=3))
+    np.testing.assert_array_equal(found, np.logspace(0, 7, 8, base=-2, dtype=np.int8))
+    assert run(xp.geomspace(1, 100, 3, dtype=np.int8)).tolist() == [1, 10, 100]
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_diagonals_and_triangles(data):
@@ -79,6 +85,10 @@ def test_diagonals_and_triangles(data):
         (lambda: xp.geomspace(0, 1), ValueError, "must not be 0"),
         (lambda: xp.geomspace(-1, 1), ValueError, "differ in sign"),
         (lambda: xp.logspace(0, 1, -1), ValueError, "cannot be"),
+        (lambda: xp.logspace(0, 3, 4, dtype=np.uint8), OverflowError, r"1000.0 is out of range"),
+        (lambda: xp.logspace(0, 8, 9, base=-2, dtype=np.int8), OverflowError, "256.0 is out of"),
+        (lambda: xp.geomspace(-1, -9, 3, dtype=np.uint16), OverflowError, "uint16"),
+        (lambda: xp.geomspace(1e5, 1, 3, dtype=np.int16), OverflowError, "100000.0 is out of"),
         (lambda: xp.diag(xp.ones((2, 2, 2))), ValueError, "one axis or two"),
         (lambda: xp.indices((-1,)), ValueError, "from 0"),
     ],

@@ -1,5 +1,7 @@
 """Masked arrays: what is masked never becomes an element in silence."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,9 @@ WAYS_IN = {
     "numpy.quantile": lambda x: np.quantile(x, np.ma.array([0.5], mask=[1])),
     "numpy.average": lambda x: np.average(x, weights=HIDDEN),
     "numpy.interp": lambda x: np.interp(x, [1.0, 2.0, 3.0, 4.0], HIDDEN),
+    "spacing of a gradient": lambda x: xp.gradient(x, HIDDEN),
+    "asarray of a deque": lambda x: xp.asarray(deque([HIDDEN, SHOWN])),
+    "asarray of a list of what becomes one": lambda x: xp.asarray([BecomesMasked()]),
     "numpy.isin": lambda x: np.isin(x, HIDDEN),
 }
 
@@ -146,6 +151,29 @@ async def test_a_function_that_returns_masked_elements_fails_and_says_so(executo
         for expression in (hidden, xp.sum(hidden), hidden + 1):
             with pytest.raises(TaskFailedError, match=r"hide_large.*chunk \(1,\) has masked"):
                 await engine.execute(expression, retry=1)
+
+
+def hidden_sum(block, axis=None, keepdims=False):
+    total = np.sum(block, axis=axis, keepdims=keepdims)
+    return np.ma.array(total, mask=total > 2)
+
+
+def hidden_scan(block, axis):
+    return hide_large(np.cumsum(block, axis=axis))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: xp.fromfunction(hide_large, (5,)),
+        lambda x: xp.reduction(x, np.sum, hidden_sum),
+        lambda x: xp.reduction(x, hidden_sum, np.sum),
+        lambda x: xp.cumreduction(hidden_scan, np.add, 0.0, x, axis=0, dtype=x.dtype),
+    ],
+)
+def test_whatever_function_returns_masked_elements_is_named(call):
+    with pytest.raises((TaskFailedError, TypeError), match=r"what .* returned has masked elements"):
+        run(call(xp.asarray([1.0, 2.0, 3.0, 4.0], chunks=2)))
 
 
 def test_what_a_function_of_the_user_takes_by_name_keeps_its_mask():

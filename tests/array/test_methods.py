@@ -30,6 +30,21 @@ def test_reductions_are_numpys(data, name, keepdims):
     np.testing.assert_allclose(found, wanted)
 
 
+@pytest.mark.parametrize("name", ["mean", "var", "std"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_moments_of_elements_that_become_another_type_are_numpys(name, dtype):
+    numpys = np.array([[1, 2, 250], [7, 0, 3]], np.uint8)
+    x = xp.asarray(numpys, chunks=(1, 2))
+    for call in (
+        lambda a: getattr(a, name)(dtype=dtype),
+        lambda a: getattr(a, name)(1, dtype, keepdims=True),
+    ):
+        found, wanted = run(call(x)), call(numpys)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert run(x.mean(dtype=np.int32)) == numpys.mean(dtype=np.int32)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_arrangements_are_numpys(data):

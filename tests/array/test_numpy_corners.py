@@ -163,6 +163,35 @@ def test_reductions_by_universal_functions_begin_with_the_value_that_is_given(uf
     np.testing.assert_array_equal(run(found), wanted)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.max(x, initial=300),
+        lambda x: np.min(x, initial=-1),
+        lambda x: np.prod(x, initial=-1),
+        lambda x: np.sum(x, dtype=np.uint8, initial=300),
+        lambda x: np.nanmax(x, initial=300),
+        lambda x: np.max(x, where=x > 5, initial=-7),
+        lambda x: np.maximum.reduce(x, initial=256),
+        lambda x: np.max(x[:0], initial=300),
+    ],
+)
+def test_a_value_to_begin_with_that_the_type_cannot_hold_is_refused(call):
+    values = np.array([1, 2, 3], np.uint8)
+    for given in (values, lazy(values)):
+        with pytest.raises(OverflowError, match=r"out of (range|bounds) for uint"):
+            call(given)
+    with pytest.raises(OverflowError, match="out of range for uint8"):
+        np.max(lazy(values), initial=np.int64(300))
+
+
+def test_a_value_to_begin_with_has_the_type_of_the_elements():
+    values = np.array([1, 2, 3], np.uint8)
+    for some in (values, values[:0]):
+        found, wanted = run(np.max(lazy(some), initial=2.5)), np.max(some, initial=2.5)
+        assert (found.dtype, found) == (wanted.dtype, wanted)
+
+
 @pytest.mark.parametrize("name", ["nanmean", "nanvar", "nanstd"])
 @pytest.mark.parametrize("values", [FINITE, np.arange(9).reshape(3, 3)])
 def test_moments_without_nan_are_those_of_some_elements(name, values):
