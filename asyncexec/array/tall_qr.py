@@ -36,7 +36,8 @@ def qr_nodes(node: Node, most_bytes: int, q_rows: int | None = None) -> tuple[No
     if rows >= m:
         return _single(node, q_rows or m)
     blocks = -(-m // rows)
-    height = (blocks - 1) * n + min(n, m - (blocks - 1) * rows)
+    last = m - (blocks - 1) * rows
+    height = (blocks - 1) * n + min(n, last)
     q1, r1 = _several(
         node,
         stacked_qr,
@@ -46,7 +47,7 @@ def qr_nodes(node: Node, most_bytes: int, q_rows: int | None = None) -> tuple[No
     together = max(2, most_bytes // (math.prod(r1.chunks) * wide_itemsize(node.dtype)))
     stacked = build.with_chunks(r1, (*lead_chunks, min(together * n, height), n))
     q2, r = qr_nodes(stacked, most_bytes, q_rows=n)
-    return _product(q1, build.with_chunks(q2, (*lead_chunks, n, n))), r
+    return _product(q1, build.with_chunks(q2, (*lead_chunks, n, n)), last), r
 
 
 class _Shapes(NamedTuple):
@@ -87,9 +88,13 @@ def _several(
     return outputs_of(maker)
 
 
-def _product(q1: Node, q2: Node) -> Node:
-    """Return ``q1 @ q2``, each block of rows of one with that of the other."""
+def _product(q1: Node, q2: Node, last: int) -> Node:
+    """Return ``q1 @ q2``, each block of rows of one with that of the other; the last block of q1 has ``last`` rows."""
     ndim = len(q1.shape)
+    *lead, rows, n = q1.chunks
+    # Where the last block has fewer rows than columns, the columns without a row in q2 are left out, and NumPy copies
+    # the others. That block and its product are smaller than the other blocks are, which makes up for it.
+    copied = last**2 - 2 * n * (rows - last) if last < n else 0
     axes = (*range(ndim - 1), None)
     return Blocks(
         operation="matmul",
@@ -100,8 +105,7 @@ def _product(q1: Node, q2: Node) -> Node:
         shape=q1.shape,
         chunks=q1.chunks,
         dtype=q1.dtype,
-        # Columns that are left out make NumPy copy the others.
-        extra_bytes=math.prod(q1.chunks) * q1.dtype.itemsize,
+        extra_bytes=max(0, copied) * math.prod(lead) * q1.dtype.itemsize,
     )
 
 
