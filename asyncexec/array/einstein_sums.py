@@ -23,7 +23,7 @@ from asyncexec.array.einsum_labels import (
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.reducers import Accumulate
-from asyncexec.array.spec import Spec
+from asyncexec.array.spec import free_bytes_of
 from asyncexec.array.wrapping import as_nodes
 
 
@@ -65,7 +65,7 @@ def einsum(subscripts: str, /, *operands: Array) -> Array:
     for node in nodes:
         check_numbers("einsum", node.dtype)
     dtype = np.result_type(*(node.dtype for node in nodes))
-    sums = _Sums(lengths, chunk_limit(spec), (spec or Spec()).free_bytes)
+    sums = _Sums(lengths, chunk_limit(spec), free_bytes_of(spec))
     terms = [
         sums.distinct(build.cast(node, dtype), labels)
         for node, labels in zip(nodes, parsed.operands, strict=True)

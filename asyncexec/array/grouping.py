@@ -32,7 +32,7 @@ from asyncexec.array.grouping_methods import by_known_labels
 from asyncexec.array.label_codes import LabelCoder, coder_of, found_groups, smallest_codes
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit, common_spec, own_source
-from asyncexec.array.spec import Spec
+from asyncexec.array.spec import free_bytes_of
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
@@ -175,7 +175,7 @@ def groupby_reduce(
             method=method,
             split_every=merged,
             limit=limit,
-            free_bytes=(spec or Spec()).free_bytes,
+            free_bytes=free_bytes_of(spec),
         )
         members = own_source(counts, found.chunks[-1:])
     fill, result = _fill(function, fill_value, wanted, absent=absent)

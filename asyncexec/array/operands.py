@@ -12,7 +12,7 @@ from asyncexec.array import chunks as chunking
 from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.nodes import Node
 from asyncexec.array.sources import memory_source
-from asyncexec.array.spec import Spec
+from asyncexec.array.spec import Spec, free_bytes_of
 from asyncexec.errors import OptionError
 from asyncexec.plan.masked import unmasked
 
@@ -150,7 +150,7 @@ def check_device(device: str | None) -> None:
 
 def chunk_limit(spec: Spec | None) -> int:
     """Return what "auto" chunks aim at, in bytes: a good size, or less where little memory is allowed."""
-    free = (spec or Spec()).free_bytes
+    free = free_bytes_of(spec)
     return max(1, min(chunking.PREFERRED_BYTES, free // 10))
 
 

@@ -16,7 +16,7 @@ from asyncexec.array.contraction import matrix_product, pair_product
 from asyncexec.array.integers import integer, integers
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
-from asyncexec.array.spec import Spec
+from asyncexec.array.spec import Spec, free_bytes_of
 from asyncexec.array.wrapping import as_nodes
 from asyncexec.plan.given_numbers import as_whole_number
 
@@ -240,4 +240,4 @@ def _product(
 
 
 def _sizes(spec: Spec | None) -> dict[str, int]:
-    return {"limit": chunk_limit(spec), "free_bytes": (spec or Spec()).free_bytes}
+    return {"limit": chunk_limit(spec), "free_bytes": free_bytes_of(spec)}

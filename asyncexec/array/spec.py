@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -162,6 +163,16 @@ class Spec:
         return self.allowed_bytes - self.reserved_bytes
 
     __hash__ = None  # type: ignore[assignment]  # options are mappings
+
+
+def free_bytes_of(spec: Spec | None) -> int:
+    """Return how many bytes of data a task may hold, of an array without a spec by default."""
+    return _default_free_bytes() if spec is None else spec.free_bytes
+
+
+@functools.cache
+def _default_free_bytes() -> int:
+    return Spec().free_bytes
 
 
 def as_folder(memory_dir: object) -> str:
