@@ -6,6 +6,8 @@ cannot import, and subclasses of it are.
 
 from __future__ import annotations
 
+import builtins
+import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,7 @@ class ExceptionNames:
         each = classes if isinstance(classes, tuple | list) else (classes,)
         for one in each:
             if isinstance(one, str) and one:
-                name = one if "." in one else f"builtins.{one}"
+                name = one if "." in one else f"builtins.{_built_in(option, one)}"
                 self._put(self.paths, name, value)
                 self._put(self.exact, name, value)
             elif isinstance(one, type) and issubclass(one, BaseException):
@@ -83,3 +85,24 @@ class ExceptionNames:
             if (found := self.paths.get(".".join((*modules[:count], last)))) is not None:
                 return found
         return None
+
+
+def _built_in(option: str, name: str) -> str:
+    """Return a name without a module, which is that of a built-in exception.
+
+    Raises
+    ------
+    OptionError
+        If it is not: it would match no exception, without a word.
+    """
+    known = [
+        n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)
+    ]
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    raise OptionError(
+        f"retry: {option} names {name!r}, which is no built-in exception"
+        f"{f' (did you mean {near[0]!r}?)' if near else ''}: other classes are named with their module, such as "
+        f"'aiohttp.ClientError'"
+    )

@@ -59,6 +59,13 @@ def _priority(value: object) -> int:
     return priority
 
 
+def _place(value: object, *, where: str) -> object:
+    """Return ``value``, which is opened later, unless it can be no place."""
+    if isinstance(value, int | float | bytes | list | tuple | set):
+        raise OptionError(f"{where} must be a path, an URL or a store, not {value!r}")
+    return value
+
+
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "retry": as_retry,
     "timeout": as_timeout,
@@ -68,6 +75,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "priority": _priority,
     "value_threshold": partial(size_or_zero, where="value_threshold"),
     "storage_options": StorageOptions,
+    "work_dir": partial(_place, where="work_dir"),
+    "cache_dir": partial(_place, where="cache_dir"),
     "keep_values": partial(flag, where="keep_values"),
     "cache_bytes": partial(parse_bytes, what="cache_bytes"),
     "cache_seconds": partial(duration, where="cache_seconds"),

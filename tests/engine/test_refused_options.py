@@ -40,3 +40,10 @@ def test_names_that_are_no_text_are_refused(name):
         ax.Plan.map(abs, [1], name=name)
     with pytest.raises(OptionError, match="the name of a plan must be a text"):
         ax.Plan([], name=name)
+
+
+@pytest.mark.parametrize("place", [3, 2.5, b"x", ["a"]], ids=["int", "float", "bytes", "list"])
+@pytest.mark.parametrize("option", ["work_dir", "cache_dir"])
+def test_what_can_be_no_place_is_refused_by_the_name_of_its_option(option, place):
+    with pytest.raises(OptionError, match=f"{option} must be a path, an URL or a store"):
+        ax.Engine(**{option: place})

@@ -88,7 +88,6 @@ def test_a_class_is_named_as_its_package_offers_it() -> None:
     for other in (
         "aiohttp.client.ClientError",
         "other.ClientError",
-        "ClientError",
         "aiohttp.Client",
     ):
         assert kind(Retry(on=other), raised) is FailureKind.PERMANENT
@@ -141,3 +140,12 @@ def test_yaml_has_names_under_a_key_that_yaml_takes_for_true() -> None:
     retry = as_retry(read.value["retry"])
     assert kind(retry, ErrorInfo("mylab.errors.BusyError")) is FailureKind.UNKNOWN
     assert kind(retry, ErrorInfo("builtins.OSError")) is FailureKind.PERMANENT
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("ValueEror", "did you mean 'ValueError'"), ("BusyError", "with their module"), ("int", "")],
+)
+def test_a_name_without_a_module_is_that_of_a_built_in_exception(name: str, said: str) -> None:
+    with pytest.raises(OptionError, match=f"on names '{name}', which is no built-in.*{said}"):
+        Retry(on=name)
