@@ -14,7 +14,6 @@ import typer
 from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_object, load_plan
 from asyncexec.cli.simulating.bar import simulation_bar
-from asyncexec.cli.simulating.explained import print_explanation
 from asyncexec.cli.simulating.report import print_result
 from asyncexec.config.assignments import assign_setting
 from asyncexec.config.fields import Option, described_fields
@@ -117,7 +116,7 @@ def simulate(
     with _options_named(given):
         if explain is not None:
             more = bool(config or settings or allow_import)
-            print_explanation(_explained(explain, given, more=more), as_json=as_json)
+            print_result(_explained(explain, given, more=more), as_json=as_json)
             return
         tables = _tables(config, settings or (), given)
         imports = (tables.get("plan", {}).get("path"), tables.get("noise", {}).get("function"))

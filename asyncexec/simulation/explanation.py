@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
-from asyncexec.events.records import AttemptEnded, BackupStarted
+from asyncexec.events.records import BackupStarted
 from asyncexec.plan.box import ravel
 from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
@@ -36,9 +37,9 @@ _SAME_TIME = 1e-6
 _GIVEN = str(BackupVerdict.BACKUP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RecordedAttempt:
-    """An attempt of the task as it was; times are seconds since the run started."""
+    """An attempt of the task as it was (see :class:`Attempts`); times are seconds since the run started."""
 
     number: int
     backup: bool
@@ -213,8 +214,6 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
         0 <= n < most for n, most in zip(axes, lengths, strict=True)
     ):
         return stage, ravel(axes, lengths)
-    if len(axes) == 1 and 0 <= axes[0] < stage.tasks:
-        return stage, axes[0]
     last = max(0, stage.tasks - 1)
     close = min(max(axes[0], 0), last) if len(axes) == 1 else last
     raise OptionError(
@@ -225,28 +224,19 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
 
 def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
     own = stage.attempts.where(stage.attempts.task == index)
-    return tuple(
-        RecordedAttempt(
-            number=int(own.number[place]),
-            backup=bool(own.backup[place]),
-            worker=str(own.worker[place]),
-            started=float(own.started[place]),
-            seconds=float(own.seconds[place]),
-            status=str(own.status[place]),
-        )
-        for place in np.argsort(own.started, kind="stable").tolist()
-    )
+    order = np.argsort(own.started, kind="stable")
+    columns = [getattr(own, each.name)[order].tolist() for each in fields(RecordedAttempt)]
+    return tuple(starmap(RecordedAttempt, zip(*columns, strict=True)))
 
 
 @dataclass(slots=True)
 class _Probe:
-    """Looks at the stage's monitor whenever the rule has decided, and follows the stage's backups as an observer."""
+    """Looks at the stage's monitor whenever the rule has decided, and notes the task's backups as an observer."""
 
     stage: str
     task: int
     checks: list[Considered] = field(default_factory=list[Considered])
     sent: list[float] = field(default_factory=list[float])
-    running_backups: int = 0
     ratios: Mapping[str, float] = field(default_factory=dict[str, float])
     slow_since: dict[str, float] = field(default_factory=dict[str, float])
     rests: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -260,12 +250,10 @@ class _Probe:
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, BackupStarted) and event.attempt.stage == self.stage:
-                self.running_backups += 1
-                if event.attempt.task == self.task:
+            if isinstance(event, BackupStarted):
+                attempt = event.attempt
+                if (attempt.stage, attempt.task) == (self.stage, self.task):
                     self.sent.append(event.at)
-            elif isinstance(event, AttemptEnded) and event.attempt.stage == self.stage:
-                self.running_backups -= event.attempt.backup
 
     def look(self, run: Run, now: float) -> None:
         self.ratios = run.slow_workers.found
@@ -285,7 +273,7 @@ class _Probe:
         age = now - newest.started
         remaining, copy = _expected(monitor.known_durations, age)
         # Without one that this very check has sent.
-        before = self.running_backups - sum(at >= now - _SAME_TIME for at in self.sent)
+        before = monitor.copies.sent - sum(at >= now - _SAME_TIME for at in self.sent)
         self.checks.append(
             Considered(
                 at=now,

@@ -113,10 +113,8 @@ def _free_since(every: Attempts) -> dict[tuple[str, float], float]:
 
 def _completions(stage: RecordedStage) -> Seconds:
     """Return when each task was complete, of the stage's shape; infinity for those that never were."""
-    done = np.full(stage.tasks, math.inf)
-    succeeded = stage.attempts.succeeded
-    np.minimum.at(done, stage.attempts.task[succeeded], stage.attempts.ended[succeeded])
-    return done.reshape(stage.shape)
+    done = stage.attempts.by_task(stage.attempts.ended, stage.tasks)
+    return np.nan_to_num(done, nan=math.inf).reshape(stage.shape)
 
 
 def _ready(stage: RecordedStage, task: int, complete: Mapping[str, NDArray[Any]]) -> float:

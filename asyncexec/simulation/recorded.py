@@ -40,7 +40,6 @@ _READ = (
     "written_bytes",
 )  # fmt: skip
 _ELSEWHERE = ("resumed", "cached", "failed_tasks", "skipped_tasks")
-_IN_THREADS = ("threads", "serial", "asyncio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,6 +83,12 @@ class Attempts:
     def __len__(self) -> int:
         return len(self.task)
 
+    def by_task(self, figures: NDArray[np.float64], tasks: int) -> NDArray[np.float64]:
+        """Return the least figure of those that succeeded by their tasks, shape (tasks,); NaN where none did."""
+        found = np.full(tasks, np.nan)
+        np.fmin.at(found, self.task[self.succeeded], figures[self.succeeded])
+        return found
+
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
         """Return the chosen attempts."""
         return Attempts(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
@@ -122,6 +127,11 @@ class RecordedStage:
     def tasks(self) -> int:
         """The number of its tasks."""
         return math.prod(self.shape)
+
+    @property
+    def own_seconds(self) -> NDArray[np.float64]:
+        """What each task took, shape (tasks,); NaN where no attempt succeeded."""
+        return self.attempts.by_task(self.attempts.seconds, self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,26 +288,20 @@ def _run(folder: Path, described: Mapping[str, Any]) -> RecordedRun:
     started = table["started_at"] > 0
     attempts = _attempts_of(table, float(described["started_at"])).where(started)
     names = table["stage"][started]
+    figures = described.get("run") or {}
+    known = {each.name for each in fields(RunFigures)}
     return RecordedRun(
         folder=folder,
         plan=described["plan"],
         executor=described["executor"],
-        figures=_figures(described, backups=bool(attempts.backup.any())),
+        # One of an older version lacks what it did not know yet.
+        figures=RunFigures(**{name: figures[name] for name in known & figures.keys()}),
         fingerprint=described["fingerprint"],
         slots=max(1, int(described["slots"])),
         status=described["status"],
         wall_seconds=float(described["wall_seconds"]),
         stages=tuple(_stage(s, attempts.where(names == s["name"])) for s in described["stages"]),
     )
-
-
-def _figures(described: Mapping[str, Any], *, backups: bool) -> RunFigures:
-    if (known := described.get("run")) is not None:
-        # One of an older version lacks what it did not know yet.
-        return RunFigures(**{f.name: known[f.name] for f in fields(RunFigures) if f.name in known})
-    threads = described["executor"] in _IN_THREADS
-    rule = "two_phase" if backups else "off"
-    return RunFigures(kills=not threads, avoids=not threads, holds=not threads, straggler=rule)
 
 
 def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:

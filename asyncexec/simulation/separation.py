@@ -23,7 +23,13 @@ from asyncexec.plan.box import point, unravel
 from asyncexec.simulation.durations import ByTask, Constant, Durations, Seconds
 from asyncexec.simulation.noise import QUIET, Noise, NoiseFunction, SimulatedAttempt
 from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun, RecordedStage
-from asyncexec.simulation.task_causes import explained, rank_correlation, together
+from asyncexec.simulation.task_causes import (
+    ALIKE_Z,
+    explained,
+    known_in_both,
+    rank_correlation,
+    together,
+)
 from asyncexec.simulation.worker_causes import WorkerCauses
 
 type Slowness = Literal["auto", "attempts", "tasks"]
@@ -36,7 +42,6 @@ _NARROW = 0.35
 # Where durations spread less than this, it does not matter whose doing it is.
 _EVEN = 1.25
 _LEAST_PAIRS = 20
-_ALIKE_Z = 4.0
 _QUANTILES = 1_000
 _MOST_QUANTILES = 50_000
 _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
@@ -210,9 +215,8 @@ def _along(*pair: tuple[str, Separated]) -> dict[str, Separated]:
     (_, one), (_, other) = pair
     if not len(one.own) or not len(other.own):
         return {}
-    both = np.isfinite(one.own) & np.isfinite(other.own)
-    own, others = one.own[both], other.own[both]
-    if len(own) < _LEAST_PAIRS or together(own, others) < _ALIKE_Z:
+    own, others = known_in_both(one.own, other.own)
+    if len(own) < _LEAST_PAIRS or together(own, others) < ALIKE_Z:
         return {}
     share = rank_correlation(own, others)
     return {name: _at_least(part, share) for name, part in pair if not part.known}
@@ -243,7 +247,7 @@ def separate(
     if not usual.succeeded.any():
         usual = attempts.where(attempts.succeeded)
     seconds = usual.seconds / workers.factor(usual)
-    own = _by_task(stage, usual, seconds)
+    own = usual.by_task(seconds, stage.tasks)
     fit = explained(own, _bytes_of(stage), stage.shape)
     ratio = seconds / fit[usual.task]
     first = usual.number == 1 if (usual.succeeded & (usual.number == 1)).any() else usual.succeeded
@@ -258,13 +262,6 @@ def separate(
         by_nature=_ends(slowness, list(verdicts.values()), pool),
         explained_share=_explained_share(own, fit),
     )
-
-
-def _by_task(stage: RecordedStage, usual: Attempts, seconds: Seconds) -> Seconds:
-    """Return the seconds of the attempt of each task that succeeded, by flat index; NaN of those without."""
-    found = np.full(stage.tasks, np.inf)
-    np.minimum.at(found, usual.task[usual.succeeded], seconds[usual.succeeded])
-    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _bytes_of(stage: RecordedStage) -> Seconds:
@@ -300,8 +297,7 @@ def _verdicts_again(own: Seconds, again: Sequence[RecordedStage]) -> dict[int, b
     found: dict[int, bool] = {}
     slow = np.flatnonzero(own > SLOW_FACTOR)
     for stage in again:
-        chosen = stage.attempts.where(stage.attempts.succeeded)
-        seconds = _by_task(stage, chosen, chosen.seconds)
+        seconds = stage.own_seconds
         ratio = seconds / np.nanmedian(seconds)
         for task in slow[np.isfinite(ratio[slow])].tolist():
             # Slow by the same measure: what is expected of it is in ``own`` already.

@@ -25,6 +25,9 @@ _SURE_Z = 4.0
 _BETTER_Z = 1.0
 _LEAST_SPREAD = 0.05
 
+ALIKE_Z = 4.0
+"""From here on, it is no chance that the same tasks are long in two stages or runs."""
+
 
 def ranks(values: Numbers) -> NDArray[np.float64]:
     """Return the ranks from 0 of values; equal ones share the mean of theirs."""
@@ -46,9 +49,13 @@ def together(first: Numbers, second: Numbers) -> float:
 def rank_correlation(first: Numbers, second: Numbers) -> float:
     """Return the correlation of the ranks of two figures; 0.0 where one does not vary."""
     one, other = ranks(first), ranks(second)
-    one, other = one - one.mean(), other - other.mean()
-    scale = math.sqrt(float((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / scale if scale else 0.0
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else 0.0
+
+
+def known_in_both(one: Seconds, other: Seconds) -> tuple[Seconds, Seconds]:
+    """Return two figures by task, of those tasks only for which both are known (not NaN)."""
+    both = np.isfinite(one) & np.isfinite(other)
+    return one[both], other[both]
 
 
 def explained(seconds: Seconds, nbytes: Numbers, shape: tuple[int, ...]) -> Seconds:

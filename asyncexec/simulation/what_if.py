@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from asyncexec.errors import AsyncexecError
 from asyncexec.simulation.as_json import attributes, plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
-from asyncexec.simulation.durations import Durations, Seconds
+from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.overheads import overheads_of
 from asyncexec.simulation.pauses import Pause, without_pauses
-from asyncexec.simulation.recorded import Attempts, RecordedRun, read_run
+from asyncexec.simulation.recorded import RecordedRun, read_run
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
-from asyncexec.simulation.task_causes import together
+from asyncexec.simulation.task_causes import ALIKE_Z, known_in_both, together
 from asyncexec.simulation.worker_causes import WorkerCauses, worker_causes
 from asyncexec.straggler.names import RULE_NAMES
 
@@ -25,7 +23,6 @@ MOST_ERROR = 0.25
 """A model that is further off than this for the run as it was run says nothing of how it would go elsewhere."""
 
 _MOST_LIKE = 5
-_ALIKE_Z = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,17 +217,9 @@ def _same_plan(run: RecordedRun, other: RecordedRun) -> bool:
     if run.plan != other.plan or shapes != others or run.fingerprint != other.fingerprint:
         return False
     return bool(run.fingerprint) or any(
-        together(*_both(one.attempts, two.attempts)) > _ALIKE_Z
+        together(*known_in_both(one.own_seconds, two.own_seconds)) > ALIKE_Z
         for one, two in zip(run.stages, other.stages, strict=True)
     )
-
-
-def _both(one: Attempts, two: Attempts) -> tuple[Seconds, Seconds]:
-    """Return what the tasks took that succeeded in both, at their first success in each."""
-    kept = [attempts.where(attempts.succeeded) for attempts in (one, two)]
-    (tasks, first), (others, second) = (np.unique(a.task, return_index=True) for a in kept)
-    _, here, there = np.intersect1d(tasks, others, return_indices=True)
-    return kept[0].seconds[first[here]], kept[1].seconds[second[there]]
 
 
 def _with_causes(case: Case, stages: Mapping[str, Separated], end: int) -> Case:

@@ -151,7 +151,8 @@ def _chance(rank: Seconds, own: NDArray[np.bool_]) -> float:
     count, among = len(rank), int(own.sum())
     # All are among the longest so many: exact where there are few, for which the normal distribution is not.
     above = int((rank >= rank[own].min()).sum())
-    exact = math.exp(_log_choices(above, among) - _log_choices(count, among))
+    ways = np.arange(among)
+    exact = float(np.prod((above - ways) / (count - ways)))
     normal = 0.5 * math.erfc(_greater(rank, own) / math.sqrt(2.0))
     return 2.0 * min(exact, normal)
 
@@ -161,8 +162,3 @@ def _spread(rank: Seconds, own: list[NDArray[np.bool_]]) -> float:
     count, middle, free = len(rank), (len(rank) - 1) / 2.0, len(own) - 1
     between = sum(len(rank[each]) * (float(rank[each].mean()) - middle) ** 2 for each in own)
     return (12.0 * between / (count * (count + 1)) - free) / math.sqrt(2.0 * free)
-
-
-def _log_choices(count: int, among: int) -> float:
-    """Return the logarithm of the number of ways to choose ``among`` of ``count``."""
-    return math.lgamma(count + 1) - math.lgamma(among + 1) - math.lgamma(count - among + 1)

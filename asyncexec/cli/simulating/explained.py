@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,17 +12,8 @@ from asyncexec.cli.simulating.tables import table_of, time_text
 from asyncexec.simulation.explanation import TaskExplanation
 
 
-def print_explanation(explained: TaskExplanation, *, as_json: bool) -> None:
-    """Print the attempts of the task as they were, and the answers of the rule while they ran."""
-    if as_json:
-        typer.echo(json.dumps(explained.as_json(), indent=2))
-        return
-    console = Console(highlight=False)
-    for part in _parts(explained):
-        console.print(part, soft_wrap=isinstance(part, str))
-
-
-def _parts(explained: TaskExplanation) -> Iterator[RenderableType]:
+def explanation_parts(explained: TaskExplanation) -> Iterator[RenderableType]:
+    """Yield the attempts of the task as they were, and the answers of the rule while they ran."""
     yield (
         f"[bold]{escape(explained.stage)}:{explained.task}[/bold] under the rule {explained.rule}; times since the run "
         f"started\n\nin the run"
@@ -62,7 +51,8 @@ def _attempts(explained: TaskExplanation) -> Table:
 
 
 def _considered(explained: TaskExplanation, answers: dict[str, str]) -> Table:
-    table = table_of("at", "checks", "age", "slow from", "left", "a copy", "attempts", "backups", "answer")  # fmt: skip
+    headings = "at, checks, age, slow from, left, a copy, attempts, backups, answer"
+    table = table_of(*headings.split(", "))
     for each in explained.considered:
         expected = (each.slow_age_seconds, each.remaining_seconds, each.copy_seconds)
         table.add_row(

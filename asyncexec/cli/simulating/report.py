@@ -10,10 +10,12 @@ import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from asyncexec.cli.simulating.explained import explanation_parts
 from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
 from asyncexec.simulation.as_json import plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison
+from asyncexec.simulation.explanation import TaskExplanation
 from asyncexec.simulation.noise import QUIET, noise_of
 from asyncexec.simulation.separation import Separated
 from asyncexec.simulation.what_if import WhatIf
@@ -24,15 +26,20 @@ _NOTED_FACTOR = 1.5
 _NOTED_SHARE = 0.1
 
 
-def print_result(result: Comparison | WhatIf, *, as_json: bool) -> None:
-    """Print the tables of a simulation, or everything as JSON."""
+def print_result(result: Comparison | WhatIf | TaskExplanation, *, as_json: bool) -> None:
+    """Print the tables of a simulation or an explanation, or everything as JSON."""
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
         return
     console = Console(highlight=False)
-    parts = _what_if(result) if isinstance(result, WhatIf) else _comparison(result)
-    for part in parts:
+    for part in _parts(result):
         console.print(part, soft_wrap=isinstance(part, str))
+
+
+def _parts(result: Comparison | WhatIf | TaskExplanation) -> Iterator[RenderableType]:
+    if isinstance(result, TaskExplanation):
+        return explanation_parts(result)
+    return _what_if(result) if isinstance(result, WhatIf) else _comparison(result)
 
 
 def _comparison(compared: Comparison) -> Iterator[RenderableType]:
