@@ -54,19 +54,11 @@ def overheads_of(run: RecordedRun) -> dict[str, float]:
 
 def _arrival(run: RecordedRun, lead: float) -> float:
     """Return the rate at which workers had their first attempts, while there was work for all of them."""
-    first: dict[str, float] = {}
-    last_start = -math.inf
-    for stage in run.stages:
-        if stage.reads or stage.waits_for:
-            continue
-        started = stage.attempts.started
-        last_start = max(last_start, float(started.max(initial=-math.inf)))
-        for worker, at in zip(stage.attempts.worker.tolist(), started.tolist(), strict=True):
-            first[worker] = min(at, first.get(worker, math.inf))
-    # The last of them may have waited for work rather than work for them.
-    delays = sorted(at - lead for at in first.values() if at < last_start or len(first) > 1)
-    steps = [delay / number for number, delay in enumerate(delays[: run.slots]) if number]
-    step = float(np.median(steps)) if steps else 0.0
+    ready = [stage.attempts for stage in run.stages if not (stage.reads or stage.waits_for)]
+    begun = Attempts.all_of(ready)
+    delays = np.sort(begun.started[begun.before() < 0])[: run.slots] - lead
+    steps = delays[1:] / np.arange(1, len(delays))
+    step = float(np.median(steps)) if len(steps) else 0.0
     return 1.0 / step if step > 0.0 else math.inf
 
 
@@ -79,36 +71,26 @@ def _start_rate(quick: float, every: Attempts) -> float:
 
 def _waits(run: RecordedRun, every: Attempts) -> tuple[Seconds, Seconds]:
     """Return waits of workers between two attempts while work was ready, and waits of work while workers were idle."""
-    free_since = _free_since(every)
+    before = every.before()
+    free_since = np.where(before < 0, np.nan, every.ended[before])
+    lengths = [len(stage.attempts) for stage in run.stages]
     complete = {stage.name: _completions(stage) for stage in run.stages}
     gaps: list[float] = []
     answers: list[float] = []
     most = max(_LEAST_LOOKED_AT, _MOST_LOOKED_AT // len(run.stages))
-    for stage in run.stages:
-        firsts = stage.attempts.where((stage.attempts.number == 1) & ~stage.attempts.backup)
-        for place in range(0, len(firsts), -(-len(firsts) // most) or 1):
-            started = float(firsts.started[place])
-            free = free_since.get((str(firsts.worker[place]), started))
-            ready = _ready(stage, int(firsts.task[place]), complete)
-            if free is None or not math.isfinite(ready):
+    for stage, since in zip(run.stages, np.split(free_since, np.cumsum(lengths)[:-1]), strict=True):
+        attempts = stage.attempts
+        firsts = np.flatnonzero((attempts.number == 1) & ~attempts.backup)
+        for place in firsts[:: -(-len(firsts) // most) or 1].tolist():
+            started, free = float(attempts.started[place]), float(since[place])
+            ready = _ready(stage, int(attempts.task[place]), complete)
+            if math.isnan(free) or not math.isfinite(ready):
                 continue
             if ready <= free:
                 gaps.append(max(0.0, started - free))
             elif ready > 0.0:
                 answers.append(max(0.0, started - ready))
     return np.array(gaps), np.array(answers)
-
-
-def _free_since(every: Attempts) -> dict[tuple[str, float], float]:
-    """Return, by worker and start, the end of the attempt before on the same worker."""
-    order = np.lexsort((every.started, every.worker))
-    workers, starts = every.worker[order].tolist(), every.started[order].tolist()
-    ends = every.ended[order].tolist()
-    return {
-        (workers[place], starts[place]): ends[place - 1]
-        for place in range(1, len(order))
-        if workers[place] == workers[place - 1]
-    }
 
 
 def _completions(stage: RecordedStage) -> Seconds:

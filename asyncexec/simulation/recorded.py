@@ -89,6 +89,14 @@ class Attempts:
         np.fmin.at(found, self.task[self.succeeded], figures[self.succeeded])
         return found
 
+    def before(self) -> NDArray[np.int64]:
+        """Return the place of the attempt before on the same worker, shape (attempts,); -1 for the first of each."""
+        order = np.lexsort((self.started, self.worker))
+        same = self.worker[order[1:]] == self.worker[order[:-1]]
+        found = np.full(len(self), -1)
+        found[order[1:][same]] = order[:-1][same]
+        return found
+
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
         """Return the chosen attempts."""
         return Attempts(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})

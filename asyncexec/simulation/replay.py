@@ -13,7 +13,7 @@ from asyncexec.backends.contract import Batch, Started
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.simulation.model_workers import REPORT_SECONDS
 from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun
-from asyncexec.simulation.virtual_backend import EPOCH, FAILURE, VirtualBackend
+from asyncexec.simulation.virtual_backend import VirtualBackend
 
 # What ended otherwise was stopped by the scheduler, which decides again.
 _BY_ITSELF = {str(each): each for each in (Status.SUCCEEDED, Status.FAILED, Status.LOST)}
@@ -113,10 +113,8 @@ class ReplayBackend(VirtualBackend):
     def _report_end(self, sent: _Replayed, status: Status) -> None:
         if sent.begin is None:
             self.report(Outcome(sent.id, status))
-            return
-        seconds, began = self.now - sent.begin, EPOCH + sent.begin
-        error = FAILURE if status is Status.FAILED else None
-        self.report(Outcome(sent.id, status, sent.worker, began, seconds, error=error))
+        else:
+            self.report(self.outcome_of(sent.id, status, sent.worker, sent.begin))
 
 
 def _known(attempts: Attempts) -> dict[tuple[int, int], _Replayed]:

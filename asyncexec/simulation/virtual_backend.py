@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run_handle import RunHandle
 
-FAILURE = ErrorInfo(
+_FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
 )
 # After so many losses for each worker without a success between, no attempt will ever succeed.
 _MOST_LOST_IN_VAIN = 1000
-EPOCH = 1.0
-"""The time of day at which the simulated clock starts: 0.0 in an outcome means that the attempt never started."""
+# The time of day at which the simulated clock starts: 0.0 in an outcome means that the attempt never started.
+_EPOCH = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -359,9 +359,13 @@ class VirtualBackend:
             self.trace.occupied(attempt.end - attempt.begin, wasted=True)
         elif not (runs_on and self.cluster.holds):  # That still occupies its worker.
             self.trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
-        error = FAILURE if status is Status.FAILED else None
-        began = EPOCH + attempt.begin
-        return Outcome(attempt.job.attempt, status, attempt.worker, began, seconds, error=error)
+        return self.outcome_of(attempt.job.attempt, status, attempt.worker, attempt.begin)
+
+    def outcome_of(self, attempt: int, status: Status, worker: str, begin: float) -> Outcome:
+        """Return the outcome of an attempt that began then on a worker, and has just ended."""
+        error = _FAILURE if status is Status.FAILED else None
+        seconds = max(0.0, self.now - begin)
+        return Outcome(attempt, status, worker, _EPOCH + begin, seconds, error=error)
 
     def report(self, report: Report) -> None:
         """Deliver a report to the dispatch after the latency."""

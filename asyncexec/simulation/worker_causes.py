@@ -73,9 +73,9 @@ def worker_causes(run: RecordedRun) -> WorkerCauses:
     median = np.concatenate([np.full(len(part), np.median(part.seconds)) for part in parts])
     rank = np.concatenate([(ranks(part.seconds) + 0.5) / len(part) for part in parts])
     ratio = np.log(every.seconds / median)
-    worker, nth = every.worker, _nth(every)
-    first = nth == 0
-    warms = _warms_up(ratio, rank, nth)
+    worker, before = every.worker, every.before()
+    first = before < 0
+    warms = _warms_up(ratio, rank, first, ~first & first[before])
     usual = ~first if warms else np.ones_like(first)
     slowness = _slowness(worker[usual], ratio[usual], rank[usual])
     if len(slowness) > run.slots:
@@ -93,20 +93,10 @@ def worker_causes(run: RecordedRun) -> WorkerCauses:
     )
 
 
-def _nth(attempts: Attempts) -> NDArray[np.int64]:
-    """Return which attempt each was on its worker, from 0."""
-    order = np.lexsort((attempts.started, attempts.worker))
-    worker = attempts.worker[order]
-    places = np.arange(len(order))
-    begins = np.append(True, worker[1:] != worker[:-1])
-    nth = np.empty_like(places)
-    nth[order] = places - np.maximum.accumulate(np.where(begins, places, 0))
-    return nth
-
-
-def _warms_up(ratio: Seconds, rank: Seconds, nth: NDArray[np.int64]) -> bool:
+def _warms_up(
+    ratio: Seconds, rank: Seconds, first: NDArray[np.bool_], second: NDArray[np.bool_]
+) -> bool:
     """Return whether the first attempts on workers took longer, also than the second ones, which began soon after."""
-    first, second = nth == 0, nth == 1
     if not second.any():
         return False
     more = float(np.median(ratio[first]))
