@@ -31,6 +31,7 @@ from asyncexec.simulation.task_causes import (
     together,
 )
 from asyncexec.simulation.worker_causes import WorkerCauses
+from asyncexec.straggler.survival import surviving
 
 type Slowness = Literal["auto", "attempts", "tasks"]
 
@@ -324,18 +325,13 @@ def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
     """Return durations as they would be, had no attempt been stopped.
 
     An attempt that was stopped after t seconds would have taken longer than t: its weight is shared by those that did
-    (B. Efron, "The two sample problem with censored data", 1967); beyond the longest, it runs on (``RUNS_ON``).
+    (:mod:`asyncexec.straggler.survival`); beyond the longest, it runs on (``RUNS_ON``).
     """
     if bool(ended.all()):
         return seconds
-    order = np.lexsort((~ended, seconds))
-    seconds, ended = seconds[order], ended[order]
     beyond = ~ended & (seconds >= seconds[ended].max(initial=0.0))
     seconds, ended = np.where(beyond, RUNS_ON * seconds, seconds), ended | beyond
-    left = np.arange(len(seconds), 0, -1)
-    survives = np.cumprod(np.where(ended, (left - 1) / left, 1.0))
+    times, shares = surviving(seconds[ended], seconds)
     count = min(max(len(seconds), _QUANTILES), _MOST_QUANTILES)
     at = (np.arange(count) + 0.5) / count
-    places = np.minimum(np.searchsorted(1.0 - survives[ended], at), ended.sum() - 1)
-    found: Seconds = seconds[ended][places]
-    return found
+    return times[np.minimum(np.searchsorted(1.0 - shares, at), len(times) - 1)]

@@ -2,9 +2,9 @@
 
 Durations are divided by their level, a running mean of their logarithms, so that what drifts along a stage (tasks that
 grow, storage that gets slower) does not look like slowness of whoever comes last. The share of attempts that take as
-long is then the estimate of E. L. Kaplan, P. Meier, "Nonparametric estimation from incomplete observations", 1958:
-attempts that run, and those that were stopped, are known to take longer than their age. Without them the first reports
-of a stage, which are of its shortest tasks, would make every later one look long.
+long is then estimated (:mod:`asyncexec.straggler.survival`): attempts that run, and those that were stopped, are known
+to take longer than their age. Without them the first reports of a stage, which are of its shortest tasks, would make
+every later one look long.
 
 The estimate is made anew after as many reports as there are workers, or an eighth of what it is made from: O(1)
 amortised for each report.
@@ -18,6 +18,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from asyncexec.straggler.survival import surviving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -160,12 +162,11 @@ class DurationRanks:
             ages.append(math.log(age) - self._level)
             self._running_of.setdefault(worker, []).append(ages[-1])
         ended = np.array([each[0] for each in recent if each[1]])
-        every = np.sort(np.array([*(each[0] for each in recent), *ages]))
-        times, counts = np.unique(ended, return_counts=True)
-        at_risk = len(every) - np.searchsorted(every, times)
+        every = np.array([*(each[0] for each in recent), *ages])
+        times, shares = surviving(ended, every)
         self.known = len(every)
         self._ended_at = times.tolist()
-        self._surviving = [1.0, *np.cumprod(1.0 - counts / at_risk, dtype=np.float64).tolist()]
+        self._surviving = [1.0, *shares.tolist()]
         if self._ended_at:
             # Where the share that survives falls to a half; the longest, where more of them still run.
             half = int(np.searchsorted(-np.array(self._surviving), -0.5))
