@@ -24,7 +24,7 @@ def close(first: NDArray[Any], second: NDArray[Any], **keywords: Any) -> NDArray
 
 def same(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
     """Return whether elements are equal, or both NaN."""
-    return np.asarray((first == second) | ((first != first) & (second != second)))  # noqa: PLR0124 - NaN
+    return np.asarray((first == second) | ((first != first) & (second != second)))  # noqa: PLR0124 - NaN is not itself
 
 
 def numbers_for_nan(block: NDArray[Any], **keywords: Any) -> NDArray[Any]:

@@ -138,7 +138,7 @@ class RecordedStage:
 
     @property
     def own_seconds(self) -> NDArray[np.float64]:
-        """What each task took, shape (tasks,); NaN where no attempt succeeded."""
+        """The duration of each task, shape (tasks,); NaN where no attempt succeeded."""
         return self.attempts.by_task(self.attempts.seconds, self.tasks)
 
 

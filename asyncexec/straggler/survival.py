@@ -1,4 +1,4 @@
-"""How many attempts run longer than a time, also where some were stopped before their end or still run."""
+"""The share of attempts that run longer than a time, also where some were stopped before their end or still run."""
 
 from __future__ import annotations
 
