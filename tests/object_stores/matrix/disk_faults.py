@@ -84,6 +84,11 @@ class DiskFaults:
                 raise PermissionError(errno.EACCES, "Permission denied", self.target)
 
 
+def came(folder, name, number):
+    """Return whether there was a call with that number."""
+    return pathlib.Path(folder, "calls", f"{name}~{number}").exists()
+
+
 def nth(folder, name):
     """Return the number of this call, from 1 on, over all processes."""
     number = 1
