@@ -27,6 +27,5 @@ def overlap_notes(io: BlockIO, memory: Memory, spec: Spec) -> tuple[str, ...]:
     width, why = io.most_requests, f"requests={io.most_requests}"
     if fitting is not None and fitting < width:
         width, why = max(1, fitting), "which is what fits in allowed_mem"
-    return (
-        f"loads and saves up to {width} tasks at once in a process ({why}), as it waits for {', '.join(elsewhere)}",
-    )
+    waits = f"as it waits for {', '.join(elsewhere)}; one after another on serial"
+    return (f"loads and saves up to {width} tasks at once in a process ({why}), {waits}",)

@@ -15,6 +15,7 @@ COLUMNS = (
     "memory",
     "values and chunks",
     "messages",
+    "chunks of stores elsewhere",
     "retries of its own",
     "billed by time",
 )
@@ -36,6 +37,9 @@ def describe(executor: ExecutorFeatures) -> dict[str, str]:
                 _memory(can),
                 _HANDED_OVER[can.locality],
                 _messages(can),
+                "are asked for ahead and written behind"
+                if can.overlaps
+                else "one task after another",
                 can.native_retry or "none",
                 "yes" if can.metered else "no",
             ),

@@ -5,10 +5,14 @@ the work in it; fewer as a stage runs out, so that no worker is left with a batc
 few that a message costs more than the work in it: where it costs half a second, 500 tasks of a millisecond go together.
 
 A slot that runs many tasks at once is given at least as many, however long they are, as far as they go round.
+
+Where nothing is told within a batch, its first task seems to run as long as all of it. Such a batch is to have ended
+before that task is taken for one that has run into its timeout.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ MANY_ROUNDS = 8
 
 FIRST_AT_ONCE = 8
 """The tasks that a slot is sent to run at once, until one has ended and said how many keep its kernel busy."""
+
+TIMEOUT_SHARE = 0.5
+"""A batch of which nothing is told before its end is to take no more than this share of the timeout of a task."""
 
 DEAR_SECONDS = 0.1
 """The cost of a message from which on none is sent ahead while nothing is known of what is worth one."""
@@ -49,6 +56,8 @@ class BatchSize:
         The number of times that a batch fills the slot, however long its tasks are, if it runs several at once.
     first : int, optional
         The number of tasks that a slot runs at once before one has said how many it should be; by default ``at_once``.
+    longest_seconds : float
+        The most that a batch may take, as far as its tasks do not take longer by themselves.
     history : DurationStatistics, optional
         Durations of such tasks in other stages, from which it is known before the first has ended what a message is
         worth. No more is taken from them: these tasks may be longer.
@@ -65,6 +74,7 @@ class BatchSize:
         "_call_seconds",
         "_history",
         "_least",
+        "_longest",
         "_mean",
         "_most_at_once",
         "_rounds",
@@ -83,6 +93,7 @@ class BatchSize:
         at_once: int = 1,
         rounds: int = 1,
         first: int | None = None,
+        longest_seconds: float = math.inf,
         history: DurationStatistics | None = None,
     ) -> None:
         self.most = most
@@ -92,7 +103,10 @@ class BatchSize:
         self._rounds = rounds
         at_once = self.at_once = at_once if first is None else min(at_once, first)
         # What one message is worth, in seconds of one task after another.
-        self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE) * at_once
+        self._target = (
+            min(max(TARGET_SECONDS, call_seconds / CALL_SHARE), longest_seconds) * at_once
+        )
+        self._longest = longest_seconds
         # So many are sent however long they are.
         self._least = 1 if at_once == 1 else min(most, at_once * rounds)
         self.limit = self._least
@@ -128,7 +142,7 @@ class BatchSize:
             mean += (seconds - mean) * _SMOOTHING
         self._mean = mean
         limit = int(self._target / (mean + _SHORTEST))
-        least, most = self._least, self.most
+        least, most = self._least if mean <= self._longest else 1, self.most
         self.limit = most if limit > most else max(limit, least)
         if self._call_seconds:
             typical = self._typical
@@ -168,18 +182,22 @@ def batch_size(
     *,
     at_once: int,
     overlaps: bool = False,
+    task_timeout: float | None = None,
     history: DurationStatistics | None = None,
 ) -> BatchSize:
     """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once.
 
-    Where it ``overlaps`` their input and output with kernels, it begins with a few.
+    Where it ``overlaps`` their input and output with kernels, it begins with a few; with one, where nothing is told of
+    the others before all have ended.
     """
+    told = capabilities.tells_progress
     return BatchSize(
         _batch_limit(stage, capabilities),
         capabilities.call_seconds,
         at_once=at_once,
         rounds=_rounds(capabilities),
-        first=FIRST_AT_ONCE if overlaps else None,
+        first=(FIRST_AT_ONCE if told else 1) if overlaps else None,
+        longest_seconds=math.inf if told or task_timeout is None else TIMEOUT_SHARE * task_timeout,
         history=history,
     )
 

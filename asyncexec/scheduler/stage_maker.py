@@ -134,6 +134,7 @@ class StageMaker:
             capabilities,
             at_once=program.concurrency,
             overlaps=program.overlaps,
+            task_timeout=state.policies.timeout.task,
             history=history.durations,
         )
         monitor: AttemptMonitor[AttemptRecord] = AttemptMonitor(

@@ -1,14 +1,17 @@
 """A batch of which many attempts run at once, on the worker's event loop, as a worker without its own loop sees it.
 
-It has the calls of a batch that runs in a thread: one thread waits for its end, and others stop attempts.
+It has the calls of a batch that runs in a thread: one thread waits for its end, and others stop attempts. Kernels that
+are no coroutine functions run in the thread that waits, which may have what they need: pools prepare their threads.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import Outcome
@@ -18,9 +21,13 @@ from asyncexec.worker.records import Note, Started
 from asyncexec.worker.reports import MOST_NOTES
 
 if TYPE_CHECKING:
+    from asyncexec.worker.lanes import LaneGroup
+    from asyncexec.worker.loop_threads import Jobs
     from asyncexec.worker.programs import ProgramSource
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.reports import ReportSink
+
+type LeaveSaves = Callable[[Collection[int]], dict[int, threading.Event]]
 
 START_SECONDS = 0.02
 """How long an attempt may run before its start is reported by itself."""
@@ -43,6 +50,7 @@ class ConcurrentControl:
         # Those stopped before the loop's thread had a runner for them.
         self._early: set[int] = set()
         self._stop: Callable[[Collection[int]], object] | None = None
+        self._leave_saves: LeaveSaves | None = None
 
     def stop(self, attempts: Collection[int], *, leave: bool = True) -> StopResult:
         """Drop those of ``attempts`` that have not started, and cancel those that run, also without ``leave``."""
@@ -61,10 +69,18 @@ class ConcurrentControl:
         del attempt
         return False
 
-    def begin(self, stop: Callable[[Collection[int]], object]) -> None:
-        """Note how to stop attempts, and stop those that were to be stopped before."""
+    def leave_saves(self, attempts: Collection[int]) -> dict[int, threading.Event]:
+        """Give up those of ``attempts`` that save; return for each an event that is set as its save ends."""
+        return {} if self._leave_saves is None else self._leave_saves(attempts)
+
+    def begin(
+        self,
+        stop: Callable[[Collection[int]], object],
+        leave_saves: LeaveSaves | None = None,
+    ) -> None:
+        """Note how to stop attempts, and to give up what saves, and stop those that were to be stopped before."""
         with self._lock:
-            self._stop = stop
+            self._stop, self._leave_saves = stop, leave_saves
             if self._early:
                 stop(frozenset(self._early))
 
@@ -161,28 +177,35 @@ class ConcurrentBatchRunner:
         self._sink = sink
         self._worker = worker
         self._keep_exception = keep_exception
-        self._over = threading.Event()
 
     def run(self) -> bool:
         """Run the attempts, and return True when each has its outcome."""
         from asyncexec.worker.concurrent_runner import ConcurrentRunner
         from asyncexec.worker.lanes import Lanes
+        from asyncexec.worker.loop_threads import serve
 
         loop = EVENT_LOOP.get()
-        lanes = Lanes().group(self._concurrency)
+        kernels: Jobs = queue.SimpleQueue()
+        lanes = Lanes(first=kernels).group(self._concurrency)
         runner = ConcurrentRunner(
             self._specs,
             self._source,
             lanes=lanes,
             sink=self._sink,
             worker=self._worker,
-            ended=self._over.set,
+            ended=partial(_end, lanes, kernels),
             keep_exception=self._keep_exception,
         )
         # Before the start: an attempt that was stopped already must be dropped before it can begin.
-        self._control.begin(lambda attempts: loop.call_soon_threadsafe(runner.stop, attempts))
+        self._control.begin(
+            lambda attempts: loop.call_soon_threadsafe(runner.stop, attempts), runner.leave_saves
+        )
         loop.call_soon_threadsafe(runner.start)
-        self._over.wait()
-        # Lanes belong to the loop's thread, as the runner does.
-        loop.call_soon_threadsafe(lanes.remove)
+        serve(kernels)
         return True
+
+
+def _end(lanes: LaneGroup, kernels: Jobs) -> None:
+    """End the threads of a batch, in the thread of the loop: later it might be closed."""
+    lanes.remove()
+    kernels.put(None)

@@ -209,15 +209,15 @@ class ConcurrentRunner:
             self.saving[attempt] = threading.Event()
             return True
 
-    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
-        """Give up those of ``attempts`` that save; return events that are set as these saves end.
+    def leave_saves(self, attempts: Collection[int]) -> dict[int, threading.Event]:
+        """Give up those of ``attempts`` that save; return for each an event that is set as its save ends.
 
         Called in any thread. No outcome of them follows.
         """
         with self._lock:
             found = [a for a in attempts if a in self.saving and a not in self.given_up]
             self.given_up.update(found)
-            return [self.saving[attempt] for attempt in found]
+            return {attempt: self.saving[attempt] for attempt in found}
 
     def is_stopped(self, attempt: int) -> bool:
         """Return whether an attempt was asked to stop."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from asyncexec.worker.loop_threads import KernelThreads, PacedKernels
+from asyncexec.worker.loop_threads import Jobs, KernelThreads, PacedKernels
 from asyncexec.worker.pace import Pace
 
 SLICE = 64
@@ -35,6 +35,8 @@ class Lanes:
         How many kernels that are no coroutine functions run at once, in threads.
     entered : callable, optional
         Called with the attempt whose kernel runs next there, and with 0 when it has ended.
+    first : Jobs, optional
+        Those of a thread that runs kernels; by default threads are started for them.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Lanes:
         slots: int = 1,
         kernels: int = 1,
         entered: Callable[[int], object] | None = None,
+        first: Jobs | None = None,
     ) -> None:
         self.taken = 0
         self.slots = slots
         self.most_kernels = kernels
         self._entered = entered
+        self._first = first
         self._kernels: KernelThreads | None = None
         self._limit = limit
         self._groups: list[LaneGroup] = []
@@ -69,14 +73,14 @@ class Lanes:
     def close(self) -> None:
         """End the threads of kernels; those that are left behind end when what they run has ended."""
         if self._kernels is not None:
-            self._kernels.threads.close()
+            self._kernels.close()
             self._kernels = None
 
     @property
     def kernels(self) -> KernelThreads:
         """The threads of kernels, which are there as long as there are groups."""
         if self._kernels is None:
-            self._kernels = KernelThreads(self.most_kernels, self._entered)
+            self._kernels = KernelThreads(self.most_kernels, self._entered, self._first)
         return self._kernels
 
     def fill(self) -> None:

@@ -103,6 +103,15 @@ class LocalBatch:
         outcomes += [self._cancelled(attempt) for attempt in stopped.left]
         return outcomes, self._rest()
 
+    def leave_saves(self, attempts: Collection[int]) -> dict[int, threading.Event]:
+        """Give up those of ``attempts`` that save, of a batch that runs many at once; the others go on.
+
+        Returns for each an event that is set as its save ends.
+        """
+        if not isinstance(self.control, ConcurrentControl):
+            return {}
+        return self.control.leave_saves(attempts)
+
     def leave_save(self, attempts: Collection[int]) -> tuple[threading.Event, LocalBatch] | None:
         """Leave the attempt behind that saves, if it is among ``attempts``, as its save does not end.
 

@@ -19,15 +19,22 @@ from asyncexec.worker.pace import Pace
 
 THREAD_NAME = "asyncexec-loop-thread"
 
-type _Job = Callable[[], None]
+type Jobs = queue.SimpleQueue[Callable[[], None] | None]
+"""What a thread is to call, one after another; None ends it."""
 
 
 class LoopThreads:
-    """Threads that run functions for the coroutines of one event loop, in whose thread all methods are called."""
+    """Threads that run functions for the coroutines of one event loop, in whose thread all methods are called.
 
-    def __init__(self) -> None:
-        self._idle: list[queue.SimpleQueue[_Job | None]] = []
-        self._all: list[queue.SimpleQueue[_Job | None]] = []
+    Parameters
+    ----------
+    first : Jobs, optional
+        Those of a thread that is there already and serves them, as the first of these threads.
+    """
+
+    def __init__(self, first: Jobs | None = None) -> None:
+        self._idle: list[Jobs] = [] if first is None else [first]
+        self._all: list[Jobs] = [*self._idle]
 
     async def run(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Return what ``function`` returns, which is called in a thread and in the context of the caller.
@@ -54,11 +61,11 @@ class LoopThreads:
         self._all.clear()
         self._idle.clear()
 
-    def _start(self) -> queue.SimpleQueue[_Job | None]:
-        jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+    def _start(self) -> Jobs:
+        jobs: Jobs = queue.SimpleQueue()
         self._all.append(jobs)
         name = f"{THREAD_NAME}-{len(self._all)}"
-        threading.Thread(target=_serve, args=(jobs,), name=name, daemon=True).start()
+        threading.Thread(target=serve, args=(jobs,), name=name, daemon=True).start()
         return jobs
 
     def _call(
@@ -66,7 +73,7 @@ class LoopThreads:
         call: Callable[[], Any],
         future: asyncio.Future[Any],
         loop: asyncio.AbstractEventLoop,
-        jobs: queue.SimpleQueue[_Job | None],
+        jobs: Jobs,
     ) -> None:
         """Run in the thread."""
         result: Any = None
@@ -88,7 +95,7 @@ class LoopThreads:
         future: asyncio.Future[Any],
         result: Any,
         error: BaseException | None,
-        jobs: queue.SimpleQueue[_Job | None],
+        jobs: Jobs,
     ) -> None:
         if self._all:  # else they were closed meanwhile
             self._idle.append(jobs)
@@ -103,7 +110,8 @@ class LoopThreads:
             future.set_exception(error)
 
 
-def _serve(jobs: queue.SimpleQueue[_Job | None]) -> None:
+def serve(jobs: Jobs) -> None:
+    """Call, in this thread, what comes, until that is None."""
     while (job := jobs.get()) is not None:
         job()
         del job
@@ -118,15 +126,23 @@ class KernelThreads:
         The number of kernels that run at once.
     entered : callable, optional
         Called with the attempt whose kernel runs next, and with 0 when it has ended.
+    first : Jobs, optional
+        Those of a thread in which kernels run, and nothing else; others take its place where it is left behind.
 
     Attributes
     ----------
     threads : LoopThreads
-        Those in which kernels run, and which others block too.
+        Those in which whatever else blocks runs; and kernels, too, without ``first``.
     """
 
-    def __init__(self, most: int, entered: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self,
+        most: int,
+        entered: Callable[[int], object] | None = None,
+        first: Jobs | None = None,
+    ) -> None:
         self.threads = LoopThreads()
+        self._own = self.threads if first is None else LoopThreads(first)
         self._entered = entered
         # Not a semaphore: a kernel that is left behind gives its turn back while its thread goes on.
         self._free = most
@@ -144,9 +160,14 @@ class KernelThreads:
         if self._entered is not None:
             self._entered(attempt)
         try:
-            return await finished(self.threads.submit(function))
+            return await finished(self._own.submit(function))
         finally:
             self.leave(attempt)
+
+    def close(self) -> None:
+        """End the threads; those that are left behind end when what they run has ended."""
+        self.threads.close()
+        self._own.close()
 
     def leave(self, attempt: int) -> None:
         """Let others run their kernels, although that of ``attempt`` may go on."""

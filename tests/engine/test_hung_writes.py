@@ -44,7 +44,7 @@ EXECUTORS = {
     "futures": lambda: {"executor": ThreadPoolExecutor(5)},
 }
 
-AWAIT_WRITES = ("threads", "asyncio")
+AWAIT_WRITES = ("threads", "asyncio", "futures")
 
 
 def stored(store):

@@ -13,7 +13,7 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.plan import ChunkedOutput, Plan, Stage
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.memory import Memory
-from asyncexec.scheduler.batching import FIRST_AT_ONCE, BatchSize
+from asyncexec.scheduler.batching import FIRST_AT_ONCE, BatchSize, batch_size
 from asyncexec.scheduler.overlap import overlap_width, share_bytes, slot_bytes
 from asyncexec.storage.chunks.arrays import planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, TaskInput, TaskOutput
@@ -115,6 +115,36 @@ def test_a_slot_is_sent_a_few_tasks_until_one_says_how_many_it_should_have():
     size.measured(10.0)
     assert size.size(ready=10_000, slots=2) == 2
     assert size.size(ready=2, slots=2) == 1
+
+
+UNTOLD = Capabilities(name="untold", batch_limit=512, overlaps=True, tells_progress=False)
+
+
+def test_where_nothing_is_told_within_a_batch_one_task_says_first_how_many_a_slot_should_have():
+    size = batch_size(stage(), UNTOLD, at_once=64, overlaps=True)
+    assert size.size(ready=10_000, slots=2) == 1
+    size.measured(0.01, 40)
+    assert size.size(ready=10_000, slots=2) >= 40
+
+
+@pytest.mark.parametrize("seconds, most", [(0.1, 512), (6.0, 3), (11.0, 1)])
+def test_a_batch_that_tells_nothing_has_ended_before_its_first_task_runs_into_its_timeout(
+    seconds, most
+):
+    """Which seems to run as long as all of them; tasks that overlap take two rounds at most."""
+    size = batch_size(stage(), UNTOLD, at_once=3, overlaps=True, task_timeout=20.0)
+    size.measured(seconds, 3)
+    assert size.size(ready=10_000, slots=2) <= most
+    alone = batch_size(stage(), UNTOLD, at_once=1, task_timeout=20.0)
+    alone.measured(seconds)
+    assert alone.size(ready=10_000, slots=2) * seconds <= max(10.0, seconds)
+
+
+def test_a_dear_message_is_no_reason_for_a_batch_beyond_the_timeout_of_its_first_task():
+    dear = dataclasses.replace(UNTOLD, call_seconds=2.0)
+    size = batch_size(stage(), dear, at_once=1, task_timeout=4.0)
+    size.measured(0.1)
+    assert 1 < size.size(ready=10_000, slots=1) <= 20
 
 
 class CountingIO:

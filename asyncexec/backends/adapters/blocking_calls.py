@@ -51,20 +51,15 @@ class BlockingCall:
         if self.started_at or self.handle is None or not self.handle.running():
             return []
         self.started_at = time.time()
-        first = self.jobs[: self.program.concurrency]
+        # Of those that load and save at once, only the first is certain to have begun: others wait for its kernel, and
+        # would all be taken for hung with the one that is.
+        first = self.jobs[: 1 if self.program.overlaps else self.program.concurrency]
         return [Started(job.attempt, worker) for job in first if job.attempt in self.pending]
 
     @property
     def is_overlapping(self) -> bool:
         """True if its attempts load and save at once in another process: they may be repeated, and end together."""
         return self.program.overlaps and self.local is None
-
-    def ended_with_others(self) -> list[Outcome]:
-        """Return outcomes of the attempts that were reported to have started in a shared call, which others ended."""
-        if not self.is_overlapping or not self.started_at:
-            return []
-        first = self.jobs[: self.program.concurrency]
-        return [Outcome(job.attempt, Status.LOST) for job in first if job.attempt in self.pending]
 
     def drop(self, attempts: Collection[int]) -> None:
         """Leave out these attempts, and those that are no longer pending, when the call is sent."""

@@ -121,12 +121,12 @@ class Dispatcher:
         self._report_start(call)
         hit = call.pending.intersection(attempts)
         kills = self._capabilities.kills
-        at_once = call.program.concurrency > 1 and not call.is_overlapping
+        at_once = call.program.concurrency > 1 and not call.program.overlaps
         if at_once and call.local is None and not call.pending <= set(attempts):
             # The worker cannot be reached, and the others go on: these are given up.
             self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
             return
-        if (kills or call.is_overlapping or call.pending <= set(attempts)) and handle.cancel():
+        if (kills or call.pending <= set(attempts)) and handle.cancel():
             # What could be cancelled without a kill never ran; a kill may have come anywhere in the batch.
             never_ran = [Outcome(attempt, Status.CANCELLED) for attempt in hit]
             self._settle(
@@ -141,7 +141,7 @@ class Dispatcher:
         else:
             self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
             # The attempt that is known to have started may not be the one that does not end.
-            left_behind = call.is_overlapping or call.jobs[0].attempt in hit
+            left_behind = call.jobs[0].attempt in hit
         if left_behind:
             self._requeue_rest(call)
         if hit and not call.pending and handle.running():
@@ -150,14 +150,12 @@ class Dispatcher:
     def _requeue_rest(self, call: BlockingCall) -> None:
         """Queue again the pending attempts of a call that was stopped or abandoned.
 
-        Any attempt of a remote call may be the one that did not end, so these are queued one by one; unless they load
-        and save at once: then those are lost without a charge which were reported to have started.
+        Any attempt of a remote call may be the one that did not end, so these are queued one by one.
         """
-        self._settle(call, call.ended_with_others())
         jobs = [job for job in call.jobs if job.attempt in call.pending]
         call.settle(list(call.pending))
         local = call.local is not None
-        parts = [jobs] if jobs and (local or call.is_overlapping) else [[job] for job in jobs]
+        parts = [jobs] if jobs and local else [[job] for job in jobs]
         self._queue.extendleft(BlockingCall(call.program, p, local=local) for p in reversed(parts))
         self._dispatch()
 
@@ -166,7 +164,13 @@ class Dispatcher:
         saves: list[threading.Event] = []
         for call in tuple(self._running):
             hit = call.pending.intersection(attempts)
-            left = call.local.leave_save(hit) if call.local is not None else None
+            if call.local is None:
+                continue
+            among_others = call.local.leave_saves(hit)
+            saves += among_others.values()
+            call.settle(among_others)
+            self.abandoned += len(among_others)
+            left = call.local.leave_save(hit)
             if left is not None:
                 saves.append(left[0])
                 call.settle(hit)

@@ -119,7 +119,7 @@ class LoopBatches:
         """Give up those of ``attempts`` that save; return events that are set as their saves end."""
         events: list[threading.Event] = []
         for run in {self._where[a] for a in attempts if a in self._where}:
-            events += run.runner.leave_saves(attempts)
+            events += run.runner.leave_saves(attempts).values()
             for attempt in run.runner.given_up.intersection(attempts):
                 self._where.pop(attempt, None)
         if not self._where:

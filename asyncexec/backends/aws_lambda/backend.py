@@ -44,6 +44,7 @@ class LambdaBackend(CallsBackend):
         loss_seconds=1.0,
         native_retry="none of synchronous invocations; botocore's are switched off",
         call_seconds=0.02,
+        overlaps=True,
     )
 
     @takes_options(LambdaOptions)

@@ -38,12 +38,19 @@ class StartMark(NamedTuple):
 
 
 def outcomes_of(
-    payload: bytes, log: str, *, attempts: Collection[int], function: str, running: StartMark
+    payload: bytes,
+    log: str,
+    *,
+    attempts: Collection[int],
+    function: str,
+    running: StartMark,
+    overlaps: bool = False,
 ) -> list[Outcome]:
     """Return the outcomes of a call's ``attempts``; raises BackendError if the function as deployed cannot be used.
 
     ``payload`` is the answer of Lambda, ``log`` the end of the function's log, and ``running`` the attempt that was
-    running as far as the driver knows; the log may know better.
+    running as far as the driver knows; the log may know better. Of attempts that ``overlaps`` says ran at once, any may
+    have ended the sandbox: all are lost with no worker's name, so that none is charged, and each is tried by itself.
     """
     details = _parse(payload)
     kind, message = str(details.get("errorType", "")), str(details.get("errorMessage", ""))
@@ -55,6 +62,8 @@ def outcomes_of(
     status, error = _status_and_error(kind, message, details, log, function)
     if status is Status.FAILED:
         return [Outcome(a, status, running.worker, running.at, error=error) for a in attempts]
+    if overlaps and len(attempts) > 1:
+        return [Outcome(a, Status.LOST, "", running.at, error=error) for a in attempts]
     mark = last_start_mark(log)
     if mark is None or mark.attempt not in attempts:
         mark = running

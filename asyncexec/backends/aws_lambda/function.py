@@ -219,6 +219,7 @@ class _Invocation:
             attempts=attempts,
             function=self._function.name,
             running=StartMark(attempts[0] if attempts else 0, self._sent_at, worker),
+            overlaps=self._batch.program.overlaps,
         )
 
     def _classify(self, error: Exception) -> Exception:

@@ -65,10 +65,10 @@ class _AnswerCollector:
         self._size_limited = size_limited
         self._bytes = 0
         self._longest = 0.0
-        self._begun = 0.0
+        self._begun: dict[int, float] = {}
 
     def started(self, attempt: int) -> None:
-        self._begun = time.perf_counter()
+        self._begun[attempt] = time.perf_counter()
         if len(self._attempts) > 1:
             # If the sandbox dies, the end of its log shows which of them was running.
             sys.stdout.write(start_line(StartMark(attempt, time.time(), _sandbox())))
@@ -77,6 +77,7 @@ class _AnswerCollector:
     def ended(self, outcome: Outcome) -> None:
         if outcome.status is Status.CANCELLED:
             return  # Stopped here, for want of time or room: it has no outcome, and is run by another call.
+        seconds = time.perf_counter() - self._begun.pop(outcome.attempt)
         encoded = encode_outcomes([outcome])
         if self._size_limited and self._bytes + len(encoded) > LARGEST_BYTES:
             if not self.outcomes:
@@ -85,7 +86,7 @@ class _AnswerCollector:
             return
         self.outcomes += decode_outcomes(encoded)
         self._bytes += len(encoded)
-        self._longest = max(self._longest, time.perf_counter() - self._begun)
+        self._longest = max(self._longest, seconds)
         if _remaining_seconds(self._context) < 2 * self._longest:
             self.control.stop(self._attempts)
 

@@ -40,9 +40,7 @@ class BeamBackend(BlockingBackend):
         tells_progress=False,
         native_retry="bundles that raise: none does; an element that comes again is not run again, but lost",
         call_seconds=0.3,
-        # A thread of the runner that waits for a store cannot be left to itself, and elsewhere nothing is told within a
-        # batch.
-        overlaps=False,
+        overlaps=True,
     )
 
     @takes_options(BeamOptions)

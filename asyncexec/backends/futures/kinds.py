@@ -34,6 +34,8 @@ class PoolKind:
     """Whether each worker has a process of its own, whose memory can be limited."""
     lost: tuple[str, ...] = ()
     """Names of the errors, in full, that say that the worker of one call is gone and no other."""
+    overlaps: bool = True
+    """Whether its workers can have threads of their own beside the one that runs a call."""
     tells_running: bool = True
     """Whether its futures know when their calls start."""
     starter: str = ""
@@ -67,9 +69,7 @@ class PoolKind:
             call_seconds=self.call_seconds,
             worker_bytes=memory_bytes,
             guarantees_memory=memory_bytes is not None,
-            # Of processes nothing is told within a call: one task that hangs would take all that load with it for hung.
-            # A thread of somebody's pool that waits for a store cannot be left to itself: the pool would wait for it.
-            overlaps=False,
+            overlaps=self.overlaps and batch_limit > 1,
         )
 
 
@@ -80,7 +80,9 @@ NOT_MADE = PoolKind(locality=Locality.SAME_HOST)
 THREADS = PoolKind(
     locality=Locality.SAME_PROCESS, isolated=False, call_seconds=0.0, own_processes=False
 )
-INTERPRETERS = PoolKind(locality=Locality.SAME_HOST, isolated=False, own_processes=False)
+INTERPRETERS = PoolKind(
+    locality=Locality.SAME_HOST, isolated=False, own_processes=False, overlaps=False
+)
 PROCESSES = PoolKind(locality=Locality.SAME_HOST, loss_seconds=1.0)
 
 _BY_PACKAGE: Mapping[str, PoolKind] = {

@@ -43,6 +43,7 @@ class LithopsBackend(BlockingBackend):
         loss_seconds=3.0,
         native_retry="only through RetryingFunctionExecutor, which is not used",
         call_seconds=0.4,
+        overlaps=True,
     )
 
     @takes_options(LithopsOptions)

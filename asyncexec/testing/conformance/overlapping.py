@@ -94,9 +94,9 @@ class OverlapRules(Suite):
     async def test_one_that_hangs_in_a_store_is_stopped_by_its_timeout(
         self, backend: Factory, files: Path, moment: Moment
     ) -> None:
-        """It is tried again, and others are not charged for it."""
-        kills = self._need_overlap(backend).kills
-        self.need(kills or moment is Moment.LOAD, "what saves is waited for")
+        """It is tried again, and others are not charged for it; but where nothing is told within a batch, its first."""
+        can = self._need_overlap(backend)
+        self.need(can.kills or moment is Moment.LOAD, "what saves is waited for")
         (files / "faults").mkdir()
         job = array_job(files, "ours")
         chosen: dict[Any, Any] = {(job.stages[0].name, (0, 3)): [Hang(moment=moment), None]}
@@ -105,7 +105,8 @@ class OverlapRules(Suite):
             plan = inject(job, faults, requests=REQUESTS)
             retry = Retry(attempts=2, base_seconds=0)
             result = await engine.execute(plan, timeout=scaled(0.5), retry=retry)
-            assert result.failures == 1
+            # Of a batch that tells nothing, the first task is taken for the one that hangs; the rest is tried alone.
+            assert result.failures == 1 or (not can.tells_progress and result.failures == 2)
             faults.release()
 
     async def test_chunks_are_those_of_serial_whatever_happens(
@@ -133,7 +134,7 @@ class OverlapRules(Suite):
             assert stored_files(files, "ours", part) == stored_files(files, "theirs", part)
 
     def _need_overlap(self, backend: Factory) -> Capabilities:
-        """Return the capabilities of a backend that overlaps; most do not, and need not be opened for that."""
+        """Return the capabilities of a backend that overlaps; one that does not need not be opened for that."""
         can = backend().capabilities
         self.need(can.overlaps, "a slot runs one task after another")
         return can

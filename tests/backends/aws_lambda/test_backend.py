@@ -141,6 +141,20 @@ def test_the_log_says_which_task_was_running():
     ]
 
 
+@pytest.mark.parametrize("kind", ["Runtime.ExitError", "Sandbox.Timedout"])
+def test_of_tasks_that_overlapped_none_is_charged_with_the_end_of_their_sandbox(kind):
+    payload = json.dumps({"errorType": kind, "errorMessage": "exit status 1"}).encode()
+    log = start_line(StartMark(8, 102.5, "s/1"))
+    for attempts, status in (((7, 8, 9), Status.LOST), ((8,), None)):
+        outcomes = outcomes_of(
+            payload, log, attempts=attempts, function="f", running=RUNNING, overlaps=True
+        )
+        for outcome in outcomes:
+            assert outcome.started
+            assert (outcome.worker == "") == (len(attempts) > 1)
+            assert status in (None, outcome.status)
+
+
 def test_a_log_of_somebody_else_s_attempts_is_not_believed():
     log = start_line(StartMark(77, 101.5, "s/1"))
     first, *_ = ended({"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}, log)

@@ -323,6 +323,46 @@ async def test_leaving_waits_for_a_task_that_is_saving(threads, tmp_path):
     assert io.saved(0).exists()
 
 
+async def test_kernels_run_in_the_threads_of_the_pool_while_others_load(tmp_path):
+    """Which the pool may have prepared for them."""
+    prepared = threading.local()
+
+    def prepare():
+        prepared.word = "ours"
+
+    io = kernels.FarFiles(directory=tmp_path)
+    with ThreadPoolExecutor(1, initializer=prepare) as pool:
+        async with driven(pool) as drive:
+            program = drive.program(lambda _: prepared.word, io=io, concurrency=4, overlaps=True)
+            await drive.outcomes_of(drive.send(program, range(8)))
+    assert {io.saved(task).read_text() for task in range(8)} == {"'ours'"}
+
+
+async def test_of_tasks_of_a_thread_that_save_only_those_given_up_are_left_to_themselves(
+    threads, tmp_path
+):
+    saving, go_on = threading.Event(), threading.Event()
+
+    class SlowFiles(kernels.FarFiles):
+        def save(self, index, result):
+            if index[0] == 0:
+                saving.set()
+                go_on.wait(scaled(PATIENCE))
+            return super().save(index, result)
+
+    io = SlowFiles(directory=tmp_path)
+    async with driven(threads) as drive:
+        program = drive.program(kernels.echo, io=io, concurrency=4, overlaps=True)
+        first, *others = drive.send(program, range(4))
+        await until(saving.is_set)
+        (saved,) = drive.backend.leave_saves([first])
+        assert {o.status for o in await drive.outcomes_of(others)} == {Status.SUCCEEDED}
+        assert not saved.is_set()
+        assert drive.backend.abandoned == 1
+        go_on.set()
+        await until(saved.is_set)
+
+
 async def test_the_loop_is_not_held_by_a_pool_that_blocks(unblocked_loop):
     class Slow(Inline):
         def submit(self, _run, call):
