@@ -13,6 +13,8 @@ from asyncexec.policies.from_fields import from_fields
 
 HANG_FLOOR_SECONDS = 60.0
 HANG_FACTOR = 10.0
+UNPAID_HANG_FACTOR = 30.0
+"""Where attempts cannot be stopped, and the work of a stage does not pay for one more."""
 MOST_HANG_FACTOR = 100.0
 
 
@@ -67,7 +69,13 @@ class Timeout:
             object.__setattr__(self, name, seconds)
 
 
-def hang_seconds(quantile_99_seconds: float, stopped: int = 0, *, tail_ratio: float = 1.0) -> float:
+def hang_seconds(
+    quantile_99_seconds: float,
+    stopped: int = 0,
+    *,
+    tail_ratio: float = 1.0,
+    least_factor: float = HANG_FACTOR,
+) -> float:
     """Return the age at which an attempt is treated as hung.
 
     >>> from asyncexec.policies.timeout import hang_seconds
@@ -83,8 +91,10 @@ def hang_seconds(quantile_99_seconds: float, stopped: int = 0, *, tail_ratio: fl
     tail_ratio : float
         The 99th percentile divided by the 90th. If durations are distributed like Pareto's beyond them, the longest of
         100,000 is the third power of it times the 99th percentile.
+    least_factor : float
+        The multiple of the 99th percentile where there is no such tail.
     """
-    factor = min(max(tail_ratio**3, HANG_FACTOR), MOST_HANG_FACTOR)
+    factor = min(max(tail_ratio**3, least_factor), MOST_HANG_FACTOR)
     # Doubled with each: a task that is slow and not hung must get through in the end.
     return max(HANG_FLOOR_SECONDS, factor * quantile_99_seconds) * 2.0**stopped
 

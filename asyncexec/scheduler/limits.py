@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ExecutionError, PlanTimeoutError, StageTimeoutError
-from asyncexec.policies.timeout import hang_seconds
+from asyncexec.policies.timeout import HANG_FACTOR, UNPAID_HANG_FACTOR, hang_seconds
 from asyncexec.scheduler.raised_by_user import policy_failed
 from asyncexec.straggler.rule import EVIDENCE
 
@@ -72,7 +72,7 @@ def time_out(
     if too_old and stage.detects_hangs:
         goes_on = idle_slots > 0 or len(too_old) < len(stage.running.monitor.attempts)
         if goes_on and not stopping:
-            too_old = [attempt for attempt in too_old if not _backed_up(stage, attempt)]
+            too_old = [a for a in too_old if not (_waits(stage, a, now) or _backed_up(stage, a))]
         for attempt in too_old:
             # Counted by task: each time that it was taken for hung, its next attempt has longer.
             stage.record_of(attempt).hangs += 1
@@ -86,6 +86,19 @@ def _backed_up(stage: StageState, attempt: AttemptRecord) -> bool:
     if possible := stage.running.monitor.may_try_another(attempt):
         _back_up(stage, attempt)
     return possible
+
+
+def _waits(stage: StageState, attempt: AttemptRecord, now: float) -> bool:
+    """Return whether an attempt that seems to hang goes on as it is, as another one is more than the stage can pay.
+
+    Where it cannot be stopped, another is as long if the task is. So those that the work done so far does not pay for
+    wait until hardly any task can be so long.
+    """
+    monitor, age = stage.running.monitor, now - attempt.started
+    if not monitor.active or monitor.pays_for_another(age, now):
+        return False
+    limit = _hang_limit(stage, _tried_in_vain(stage, attempt), least_factor=UNPAID_HANG_FACTOR)
+    return age < limit
 
 
 def _back_up(stage: StageState, attempt: AttemptRecord) -> None:
@@ -203,12 +216,15 @@ def _tried_in_vain(stage: StageState, attempt: AttemptRecord) -> int:
     return record.hangs + bool(record.vain_backups) + another
 
 
-def _hang_limit(stage: StageState) -> float:
+def _hang_limit(
+    stage: StageState, tried_in_vain: int = 0, *, least_factor: float = HANG_FACTOR
+) -> float:
     """Return the age at which attempts of a stage seem to hang; infinity while that is not known, or not wanted."""
     durations = stage.running.monitor.known_durations
     if not stage.detects_hangs or durations.count < EVIDENCE:
         return math.inf
-    return hang_seconds(durations.quantile(0.99), tail_ratio=_tail_ratio(durations))
+    quantile, ratio = durations.quantile(0.99), _tail_ratio(durations)
+    return hang_seconds(quantile, tried_in_vain, tail_ratio=ratio, least_factor=least_factor)
 
 
 def _is_kept(attempt: AttemptRecord) -> bool:

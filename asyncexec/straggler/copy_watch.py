@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from asyncexec.straggler.decision import BackupDecision
     from asyncexec.straggler.watched import WatchedAttempt
 
+# Backups of what seems to hang may cost this share of the work, where they run on. What has run for long is expected to
+# run for as long again.
+_PAID_SHARE = 0.08
+_EXPECTED_AGES = 2.0
+
 
 class ShareLonger(Protocol):
     """A function that returns the share of a stage's attempts that run longer, by what is known now."""
@@ -99,6 +104,27 @@ class CopyWatch[A: WatchedAttempt]:
                 expected += wins_expected(self._longer(age, attempt.task))
             own = replace(own, expected=own.expected + expected, running_seconds=seconds)
         return own, like
+
+    def paid_by(self, work_seconds: float, age: float, *, queued: int, now: float) -> bool:
+        """Return whether the stage's work pays for one more backup that runs on if it loses.
+
+        Once any has won, it does: what the task's attempt met is likely to be an accident.
+
+        Parameters
+        ----------
+        work_seconds : float
+            The worker time of the stage's other attempts.
+        age : float
+            That of the attempt that it is for.
+        queued : int
+            The backups that are to be sent, for attempts of about that age.
+        now : float
+        """
+        copies, _ = self.figures(now)
+        further = queued + 1 + self.sent - len(self._running)
+        cost = copies.vain_seconds + copies.won_seconds + copies.running_seconds
+        cost += _EXPECTED_AGES * age * further
+        return copies.won > 0 or cost <= _PAID_SHARE * (work_seconds + copies.overtaken_seconds)
 
     def to_stop(self, decision: BackupDecision, now: float, *, idle_slots: int = 0) -> list[A]:
         """Return the backups that are to be stopped, none of which is its task's only attempt.

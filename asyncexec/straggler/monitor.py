@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.stage_result import StageResult
-    from asyncexec.straggler.copy_ledger import CopyLedger
+    from asyncexec.straggler.copy_ledger import CopyFigures, CopyLedger
     from asyncexec.straggler.rule import Rule
     from asyncexec.straggler.task_sizes import TaskSizes
     from asyncexec.straggler.watched import WatchedAttempt, WatchedTask
@@ -233,6 +233,16 @@ class AttemptMonitor[A: WatchedAttempt]:
         possible = record is None or self._may_have_another(record, attempt, copies)
         return self.active and possible and attempt.task not in self.backups
 
+    def pays_for_another(self, seconds: float, now: float) -> bool:
+        """Return whether the work so far pays for a backup of an attempt that has run for so long.
+
+        Where losers run on, it costs as much as what it is for, which is expected to run for as long again.
+        """
+        work = self.statistics.total_seconds + self._running_seconds(
+            self.copies.figures(now)[0], now
+        )
+        return self._kills or self.copies.paid_by(work, seconds, queued=len(self.backups), now=now)
+
     def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
         """Return the backups that are to be stopped by the last decision.
 
@@ -358,12 +368,16 @@ class AttemptMonitor[A: WatchedAttempt]:
         running = len(self.attempts) if known is self.statistics else 0
         return 1.0 - below / (known.count + running)
 
+    def _running_seconds(self, copies: CopyFigures, now: float) -> float:
+        """Return the worker time so far of the attempts that run, but for backups."""
+        return max(0.0, len(self.attempts) * now - self.started_at - copies.running_seconds)
+
     def _view(
         self, now: float, elapsed_seconds: float, *, draining: bool, idle_slots: int
     ) -> StageView:
         copies, like = self.copies.figures(now)
         own = self.statistics.count if self._is_small else 0
-        running = len(self.attempts) * now - self.started_at - copies.running_seconds
+        running = self._running_seconds(copies, now)
         return StageView(
             tasks=self._figures.tasks,
             completed=self._figures.completed,
@@ -377,8 +391,8 @@ class AttemptMonitor[A: WatchedAttempt]:
             copies=copies,
             like=like,
             like_tasks=max(0, self.history.count - own),
-            work_seconds=self.statistics.total_seconds + max(0.0, running),
-            running_seconds=max(0.0, running),
+            work_seconds=self.statistics.total_seconds + running,
+            running_seconds=running,
             idle_slots=idle_slots,
             restart_model=self._model(),
             elapsed_seconds=elapsed_seconds,

@@ -39,6 +39,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from asyncexec.straggler.backup_trust import BackupTrust
 from asyncexec.straggler.decision import BackupDecision, Ground
 from asyncexec.straggler.rule import EVIDENCE, check_floor
 from asyncexec.straggler.slow_ages import bulk, early, surprising
@@ -52,11 +53,6 @@ _METERED_FACTOR = 1.5  # Where worker time is billed, the end phase waits longer
 # often slow as well; elsewhere so many are never needed.
 _MOST_COPIES = 4
 
-# Before the first backup, so many wins count as observed, and as expected. Backups of other stages count for no more
-# than so many expected wins, so that those of the stage itself can soon outweigh them.
-_PRIOR = 1.5
-_MOST_OF_OTHERS = 3.0
-_ONE_WIN = 0.9
 # Where at least this share of the expected ones is won, backups are free once two have.
 _PROVEN = 0.4
 # Where fewer win than one in so many of those expected, the ages grow in proportion.
@@ -96,10 +92,15 @@ _PAID_PER_WIN = 4
 # As above: the backups of a trial, and the part while many tasks are left.
 _PAID_BACKUPS = 0.25
 _PAID_PART = 0.45
-# One more for the last tasks (this share, or two), so many times as old as the longest, if little was spent before.
+# A task that has had a backup for as long as the first may be so many times as long.
+_UNTRIED_AGES = 3.0
+# One more for the last tasks (this share, or two), so many times as old as the longest, if little was spent before; and
+# so many times, if a task that is as long again would cost more than this share of the work.
 _LAST_SHARE = 0.06
 _PAID_LAST_SHARE = 0.05
 _LONGEST = 2.5
+_UNPAID_LONGEST = 6.0
+_MOST_PAID_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,43 +181,6 @@ class TwoPhase:
 
     def backups(self, view: StageView) -> int:
         return self.decide(view).backups
-
-
-@dataclass(frozen=True, slots=True)
-class BackupTrust:
-    """The trust in backups, by how those before them fared.
-
-    Attributes
-    ----------
-    weight : float
-        The weight of backups of other stages, 1 at most.
-    rate : float
-        Wins observed over wins expected, 1 at most; 1 before there is any evidence.
-    won : float
-        The wins, those of other stages included as far as they count.
-    """
-
-    weight: float
-    rate: float
-    won: float
-
-    @classmethod
-    def of(cls, view: StageView) -> BackupTrust:
-        """Return the trust in backups of a stage."""
-        own, like = view.copies, view.like
-        weight = min(1.0, _MOST_OF_OTHERS / like.expected) if like.expected else 1.0
-        won = own.won + weight * like.won
-        rate = (won + _PRIOR) / (own.expected + weight * like.expected + _PRIOR)
-        return cls(weight, min(1.0, rate), won)
-
-    @property
-    def proven(self) -> bool:
-        """True once one has won."""
-        return self.won >= _ONE_WIN
-
-    def hope(self, one_in: float) -> float:
-        """Return 1 if one in ``one_in`` of the expected wins was observed; in proportion less, if fewer were."""
-        return min(1.0, one_in * self.rate)
 
 
 # -- where attempts that lost are stopped
@@ -361,17 +325,21 @@ def _paid_proven(
 def _paid_trial(
     view: StageView, trust: BackupTrust, *, age: float, stake: float, spent: float, work: float
 ) -> BackupDecision:
-    running, most = view.running_backups, _trial_backups(view, _PAID_BACKUPS)
+    running, copies = view.running_backups, view.copies
+    most = _trial_backups(view, _PAID_BACKUPS)
     left = view.tasks - view.completed - running
     most *= 1.0 if left <= most else _PAID_PART
     most -= (spent + view.like.vain_seconds) / stake + running
     allowed = _PAID_TRIAL_SHARE * trust.rate * work - spent
-    allowed -= max(running * stake, view.copies.running_seconds)
+    allowed -= max(running * stake, copies.running_seconds)
     affordable = min(max(0, int(most)), _number(allowed, stake))
+    if copies.expected < 1.0:
+        # While none has had its chance, no more than are paid for if all of their tasks are far longer by nature.
+        untried = max(1, _number(_PAID_TRIAL_SHARE * work, _UNTRIED_AGES * age))
+        affordable = min(affordable, max(0, untried - running))
     if not affordable and not running and spent <= _PAID_LAST_SHARE * work:
         affordable = int(left <= max(2.0, _LAST_SHARE * view.tasks))
-        longest = _LONGEST * view.statistics.quantile(1.0)
-        age = max(surprising(view.statistics), longest)
+        age = _last_age(view, work)
     idle = max(0, view.idle_slots) if view.draining else 0
     return BackupDecision(
         ground=Ground.PAID_IN_FULL,
@@ -382,6 +350,14 @@ def _paid_trial(
 
 
 # -- ages
+
+
+def _last_age(view: StageView, work: float) -> float:
+    """Return the age for a backup of one of the last tasks, which may be as long again."""
+    longest = view.statistics.quantile(1.0)
+    age = max(surprising(view.statistics), _LONGEST * longest)
+    paid = 2.0 * age <= _MOST_PAID_SHARE * work
+    return age if paid else max(age, _UNPAID_LONGEST * longest)
 
 
 def _queued_age(view: StageView, trust: BackupTrust) -> float:

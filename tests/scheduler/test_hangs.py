@@ -16,8 +16,8 @@ from tests.scheduler.workbench import Workbench
 PATIENT = [TwoPhase(floor_seconds=1e6), Late(floor_seconds=1e6)]
 
 
-def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True, **policies):
-    """A run of which the first attempt goes on when all others have taken a second each."""
+def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True, seconds=1.0, **policies):
+    """A run of which the first attempt goes on when all others have ended, each in so many seconds."""
     plan = Plan.map(abs, range(tasks), name="long")
     retry = Retry(attempts=3, base_seconds=0.0)
     bench = Workbench(plan, slots=slots, kills=kills, straggler=rule, retry=retry, **policies)
@@ -25,7 +25,7 @@ def one_that_goes_on(rule, *, tasks=20, slots=10, kills=True, **policies):
     bench.start(first, worker="first")
     for job in others:
         bench.start(job)
-        bench.end(job, seconds=1.0)
+        bench.end(job, seconds=seconds)
     return bench, first
 
 
@@ -146,3 +146,31 @@ def test_without_backups_what_seems_to_hang_is_stopped():
     bench.pass_time(1.0)
     (again,) = bench.send()
     assert again.task == first.task
+
+
+def waited_for_backup(bench, limit):
+    """The time after which the task that goes on has a backup, to within 15 seconds; None if after the limit."""
+    while bench.now < limit:
+        bench.pass_time(15.0)
+        for job in bench.send():
+            bench.start(job, worker="second")
+            return bench.now
+    return None
+
+
+@pytest.mark.parametrize("rule", PATIENT, ids=repr)
+@pytest.mark.parametrize(
+    "tasks, kills, earliest", [(20, True, 100.0), (20, False, 300.0), (400, False, 100.0)]
+)
+def test_a_backup_that_would_run_on_waits_longer_where_the_stage_cannot_pay_for_it(
+    rule, tasks, kills, earliest
+):
+    bench, _ = one_that_goes_on(rule, tasks=tasks, slots=tasks, kills=kills, seconds=10.0)
+    assert waited_for_backup(bench, 600.0) == pytest.approx(earliest + 7.5, abs=7.5)
+
+
+def test_where_backups_run_on_a_third_attempt_waits_far_longer():
+    bench, _ = one_that_goes_on(PATIENT[0], tasks=400, slots=400, kills=False, seconds=10.0)
+    assert waited_for_backup(bench, 150.0)
+    assert waited_for_backup(bench, 590.0) is None
+    assert bench.cancelled() == []

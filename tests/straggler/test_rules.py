@@ -280,7 +280,20 @@ def test_where_losers_run_on_a_small_stage_backs_up_only_its_last_task_when_that
     rule = TwoPhase()
     stage = view([2.0] * 7, tasks=8, slots=8, idle_slots=7, draining=True, cancels=False)
     assert rule.backups(stage) == 1
-    assert rule.threshold(stage) == pytest.approx(3.3 * 2.0, rel=0.02)
+    # Seven of them do not pay for one that may be as long again.
+    assert rule.threshold(stage) == pytest.approx(6 * 2.0, rel=0.02)
+    many = view(
+        [2.0] * 48,
+        tasks=50,
+        slots=50,
+        idle_slots=47,
+        draining=True,
+        cancels=False,
+        work_seconds=110.0,
+    )
+    spent = CopyFigures(expected=1.0, vain_seconds=5.0)
+    assert rule.backups(replace(many, copies=spent)) == 1
+    assert rule.threshold(replace(many, copies=spent)) == pytest.approx(3.3 * 2.0, rel=0.02)
     assert rule.backups(view([2.0] * 5, tasks=8, idle_slots=5, draining=True, cancels=False)) == 0
 
 

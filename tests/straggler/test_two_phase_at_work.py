@@ -110,6 +110,39 @@ def test_where_losers_run_on_and_tasks_are_long_by_nature_it_costs_little():
     assert statistics.geometric_mean(work) < 1.15
 
 
+class FarLonger:
+    """Some of 50 tasks take so many times as long in every attempt."""
+
+    def __init__(self, factor, places, tasks=50):
+        self.factor, self.places, self.tasks = factor, places, tasks
+
+    def sample(self, random, count):
+        far = np.isin(np.arange(count) % self.tasks, self.places)
+        return random.uniform(9.0, 10.0, count) * np.where(far, self.factor, 1.0)
+
+
+@pytest.mark.parametrize(
+    "tasks, slots, factor, far",
+    [(50, 50, 25.0, (7, 30)), (50, 50, 13.0, (3, 9, 40)), (100, 50, 30.0, (10, 60, 90))],
+)
+def test_where_losers_run_on_one_backup_at_most_is_lost_to_tasks_that_are_far_longer_by_nature(
+    tasks, slots, factor, far
+):
+    plan, cluster = pipeline(tasks=tasks, stages=1), Cluster(workers=slots, kills=False)
+    durations = FarLonger(factor, far, tasks)
+    for off, on in pairs(plan, cluster, durations=durations, seeds=range(3)):
+        assert on.backups == 1
+        assert on.makespan_seconds <= off.makespan_seconds
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0, 5.0])
+def test_where_losers_run_on_the_last_of_a_few_tasks_has_no_backup_that_they_cannot_pay(factor):
+    plan, cluster = pipeline(tasks=8, stages=1), Cluster(workers=8, kills=False)
+    for off, on in pairs(plan, cluster, durations=FarLonger(factor, (5,), 8), seeds=range(3)):
+        assert on.backups == 0
+        assert on.makespan_seconds == off.makespan_seconds
+
+
 @pytest.mark.parametrize("kills", [True, False])
 def test_where_many_are_hit_at_once_the_whole_tail_has_backups(kills):
     def paused(attempt):
