@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -127,7 +128,18 @@ class Execution(Coroutine[Any, Any, "Result"]):
         return self._wait().__await__()
 
     def cancel(self) -> None:
-        """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped."""
+        """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped.
+
+        It may be called from any thread, such as that of a signal, a timer or a window.
+        """
+        if is_running(self._loop):
+            self._cancel_here()
+            return
+        # A loop that is closed has ended the run.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel_here)
+
+    def _cancel_here(self) -> None:
         if self._steps is not None:
             self._steps.cancel()
 

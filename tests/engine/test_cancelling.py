@@ -44,6 +44,30 @@ async def test_an_opening_is_stopped_when_its_run_is_cancelled():
         assert workspace.made == []
 
 
+async def test_a_run_may_be_cancelled_from_any_thread():
+    started = threading.Event()
+    async with ax.Engine("threads", executor_options={"max_workers": 1}) as engine:
+        execution = engine.start(ax.Plan.map(lambda _: started.set() or 1, range(10**6)))
+        assert await asyncio.to_thread(started.wait, 30)
+        await asyncio.to_thread(execution.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await execution
+    # Of a run that has ended, it does nothing.
+    await asyncio.to_thread(execution.cancel)
+
+
+def test_a_run_whose_loop_is_closed_may_be_cancelled():
+    async def run():
+        async with ax.Engine("serial") as engine:
+            execution = engine.start(ax.Plan.map(abs, [-1]))
+            await execution
+            return execution
+
+    execution = asyncio.run(run())
+    execution.cancel()
+    assert execution.progress.completed == 1
+
+
 class Hung:
     """A workspace that hangs in one of its methods until it is let go, and notes what it was asked for."""
 

@@ -20,6 +20,7 @@ from asyncexec.integrations.xarray.extreme_labels import label_of_extreme
 from asyncexec.integrations.xarray.fills import filled_forward
 from asyncexec.integrations.xarray.mapped_parts import mapped_parts
 from asyncexec.integrations.xarray.numpy_calls import unwrapped
+from asyncexec.integrations.xarray.read_places import check_group_not_read
 from asyncexec.integrations.xarray.writing import Writing
 from asyncexec.plan import Plan
 
@@ -89,11 +90,16 @@ class DatasetAccessor:
         Raises
         ------
         OptionError
-            If ``compute`` is given.
+            If ``compute`` is given, or what is written is computed of what would be overwritten.
         """
         if "compute" in kwargs:
             raise OptionError(
                 "compute has no effect here: this is a coroutine, which nothing runs before it is awaited"
+            )
+        if kwargs.get("mode") == "w":
+            # xarray empties the group before it asks for anything.
+            await asyncio.to_thread(
+                check_group_not_read, list(self.arrays.values()), store, **kwargs
             )
         of_run: dict[str, Any] = options or {}
         writings: list[Writing] = []

@@ -17,6 +17,7 @@ from asyncexec.array.storing import Computation, computation_of
 from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.aligned_pieces import Piece, pieces_of
 from asyncexec.integrations.xarray.block_writes import WriteBlock, is_shared
+from asyncexec.integrations.xarray.read_places import check_not_read
 from asyncexec.plan import Plan
 
 _IN_THIS_PROCESS = (None, "threads", "serial", "asyncio")
@@ -127,10 +128,11 @@ def writing_of(
     Raises
     ------
     OptionError
-        If there are not as many targets as sources, or a region has another shape than its source.
+        If there are not as many targets as sources, a region has another shape than its source, or a target is read.
     """
     if len(sources) != len(targets):
         raise OptionError(f"{len(sources)} arrays cannot be written into {len(targets)} targets")
+    check_not_read(sources, targets)
     where = list(regions) if isinstance(regions, list) else [regions] * len(targets)
     shared = [is_shared(target) for target in targets]
     held = lock if lock not in (None, True, False) else None

@@ -53,6 +53,49 @@ def test_either_format_with_consolidated_metadata(zarr_format, tmp_path):
     )
 
 
+@pytest.mark.parametrize("mode", ["a", "r+", "w"])
+@pytest.mark.parametrize(
+    "change", [lambda ds: ds.isel(t=slice(None, None, -1)), lambda ds: ds + 1, lambda ds: ds]
+)
+def test_what_is_computed_of_a_place_is_not_written_to_it(mode, change, tmp_path):
+    place = str(tmp_path / "a.zarr")
+    to_zarr(xr.Dataset({"v": ("t", np.arange(12.0)), "w": ("t", np.arange(12))}).chunk(t=3), place)
+    stored = change(xr.open_zarr(place, consolidated=False))
+    if mode != "w" and stored.v.values[0] == 0:
+        to_zarr(stored, place, mode=mode)
+    else:
+        with pytest.raises(OptionError, match=r"a.zarr/[vw] would be overwritten while"):
+            to_zarr(stored, place, mode=mode)
+    if mode != "w":
+        assert opened(place).v.values.tolist() == list(range(12))
+
+
+async def test_a_group_that_is_read_is_not_emptied(tmp_path):
+    place = str(tmp_path / "a.zarr")
+    data = xr.Dataset({"v": ("t", np.arange(12.0))})
+    to_zarr(data, place, group="g")
+    stored = xr.open_zarr(place, group="g", consolidated=False)
+    for group in ("g", None):
+        with pytest.raises(OptionError, match="would be overwritten while"):
+            await (stored * 2).asyncexec.to_zarr(place, mode="w", group=group, consolidated=False)
+    xr.testing.assert_identical(
+        await xr.open_zarr(place, group="g", consolidated=False).asyncexec.compute(), data
+    )
+    await (stored * 2).asyncexec.to_zarr(place, mode="w", group="h", consolidated=False)
+
+
+def test_a_new_variable_is_added_beside_lazy_coordinates_of_the_same_group(tmp_path):
+    place = str(tmp_path / "a.zarr")
+    data = xr.Dataset(
+        {"v": (("y", "x"), np.ones((4, 6)))},
+        coords={"lat": (("y", "x"), np.arange(24.0).reshape(4, 6))},
+    )
+    to_zarr(data.chunk(y=2), place)
+    stored = xr.open_zarr(place, consolidated=False)
+    to_zarr(stored.assign(w=stored.v * 2)[["w"]], place, mode="a")
+    xr.testing.assert_identical(opened(place), data.assign(w=data.v * 2))
+
+
 def test_from_other_processes(tmp_path):
     place = str(tmp_path / "a.zarr")
     with set_options(spec=PROCESSES):
