@@ -114,13 +114,11 @@ def _polyval(p: Any, x: Any) -> Any:
     return found
 
 
+_DECOMPOSITIONS = ("cholesky", "eig", "eigh", "eigvals", "eigvalsh", "svdvals")
+_FIGURES = ("det", "matrix_norm", "matrix_rank", "slogdet", "vector_norm")
 FLOATING = frozenset(
-    f"linalg.{name}"
-    for name in (
-        "cholesky", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matrix_norm", "matrix_rank", "pinv", "slogdet",
-        "solve", "svdvals", "vector_norm",
-    )
-)  # fmt: skip
+    f"linalg.{name}" for name in (*_DECOMPOSITIONS, *_FIGURES, "inv", "pinv", "solve")
+)
 """Functions that take integers and booleans in NumPy, and floating elements alone in the standard."""
 
 OF_MATRICES: Mapping[str, Callable[..., Any]] = {

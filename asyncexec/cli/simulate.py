@@ -72,6 +72,7 @@ _Text = str | None
 _Number = int | None
 
 
+# Not formatted: an option a line.
 def simulate(
     context: typer.Context,
     plan: Annotated[_Text, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)] = None,
@@ -109,8 +110,8 @@ def simulate(
     invocation.traceback = traceback
     if plan is not None and history is None and Path(plan).is_dir():
         plan, history = None, plan  # The folder of a run.
-    values = (plan, history, stages, tasks, relation, durations, workers, price, slow, noise, rule,
-              seeds, seed)  # fmt: skip
+    values: list[Any] = [plan, history, stages, tasks, relation, durations]
+    values += [workers, price, slow, noise, rule, seeds, seed]
     options = zip(_KEYS, values, strict=True)
     given = {option: value for option, value in options if value is not None and value != []}
     with _options_named(given):

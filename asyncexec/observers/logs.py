@@ -107,13 +107,18 @@ class Logs:
             case OutputLost():
                 log.warning(
                     "%s: stage %s: task %d runs again: %s",
-                    name, event.stage, event.task, event.reason,
-                )  # fmt: skip
+                    name,
+                    event.stage,
+                    event.task,
+                    event.reason,
+                )
             case CircuitOpened():
                 log.warning(
                     "%s: %d attempts failed in a row; pausing for %s",
-                    name, event.failures, formatting.seconds(event.pause_seconds),
-                )  # fmt: skip
+                    name,
+                    event.failures,
+                    formatting.seconds(event.pause_seconds),
+                )
             case CircuitClosed():
                 log.info("%s: the backend works again", name)
             case PlanSucceeded() | PlanFailed() | PlanCancelled():
@@ -161,5 +166,10 @@ class Logs:
         so_far = f" ({count} so far)" if count > self._each else ""
         self._logger.warning(
             "%s: stage %s, task %d, attempt %d: %s%s",
-            attempt.execution, attempt.stage, attempt.task, attempt.number, what, so_far,
-        )  # fmt: skip
+            attempt.execution,
+            attempt.stage,
+            attempt.task,
+            attempt.number,
+            what,
+            so_far,
+        )

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from asyncexec.events.stage_result import StageResult
     from asyncexec.events.tally import Tally
 
-_HEADINGS = (
-    "stage", "operation", "tasks", "attempts", "retries", "backups", "failed",
-    "read", "written", "projected", "peak", "busy", "wall",
-)  # fmt: skip
+_COUNTS = ("tasks", "attempts", "retries", "backups", "failed")
+_SIZES = ("read", "written", "projected", "peak")
+_HEADINGS = ("stage", "operation", *_COUNTS, *_SIZES, "busy", "wall")
 _TEXTS = frozenset({"stage", "operation"})
 _NOTHING = frozenset({"", "-"})
 

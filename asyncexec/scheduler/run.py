@@ -68,6 +68,7 @@ class Run:
         A run of higher priority is served first.
     """
 
+    # Not formatted: a line a name says no more.
     __slots__ = (
         "_budget", "_capabilities", "_circuit", "_epoch", "_journal", "_resumes", "_running",
         "_seed", "_state", "event_buffer", "growth", "late", "name", "plan", "priority", "sender",

@@ -36,6 +36,7 @@ class RunState:
     setup : RunSetup
     """
 
+    # Not formatted: a line a name says no more.
     __slots__ = (
         "_completed", "_done", "_graph", "_maker", "_passing", "_positions", "_readiness",
         "_workspace", "journal", "keeps_programs", "plan", "policies", "slots", "stages", "values",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Container
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram, Started
@@ -30,23 +31,20 @@ class ModelBatch:
         self.running: ModelAttempt | None = None
 
 
+@dataclass(slots=True, eq=False)
 class ModelAttempt:
     """An attempt on a worker; ``begin`` and ``end`` are times on the host's clock."""
 
-    __slots__ = ("batch", "begin", "begun", "end", "fate", "job", "number", "status", "wanted",
-                 "worker")  # fmt: skip
-
-    def __init__(self, job: AttemptSpec, batch: ModelBatch, worker: str, begin: float) -> None:
-        self.job = job
-        self.batch = batch
-        self.worker = worker
-        self.begin = begin
-        self.end = math.inf  # Until it begins; for ever if it hangs.
-        self.number = 0  # Number of starts of its task, this one included.
-        self.status = Status.SUCCEEDED  # Its status if nothing stops it.
-        self.begun = False
-        self.wanted = True  # Until it is cancelled.
-        self.fate: Any = None  # For the host.
+    job: AttemptSpec
+    batch: ModelBatch
+    worker: str
+    begin: float
+    end: float = math.inf  # Until it begins; for ever if it hangs.
+    number: int = 0  # Number of starts of its task, this one included.
+    status: Status = Status.SUCCEEDED  # Its status if nothing stops it.
+    begun: bool = False
+    wanted: bool = True  # Until it is cancelled.
+    fate: Any = None  # For the host.
 
     @property
     def key(self) -> tuple[str, int]:

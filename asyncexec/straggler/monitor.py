@@ -85,10 +85,13 @@ class AttemptMonitor[A: WatchedAttempt]:
         Backups that were the first to succeed.
     """
 
-    __slots__ = ("_attempts", "_copies", "_figures", "_kills", "_like", "_metered",
-                 "_restart_model", "_slots", "_snapshot", "_starts", "_typical", "active",
-                 "attempts", "backups", "checked_at", "completions", "drift", "history",
-                 "rule", "sizes", "started_at", "statistics", "won_backups")  # fmt: skip
+    # Not formatted: a line a name says no more.
+    __slots__ = (
+        "_attempts", "_copies", "_figures", "_kills", "_like", "_metered", "_restart_model",
+        "_slots", "_snapshot", "_starts", "_typical", "active", "attempts", "backups",
+        "checked_at", "completions", "drift", "history", "rule", "sizes", "started_at",
+        "statistics", "won_backups",
+    )  # fmt: skip
 
     def __init__(
         self,

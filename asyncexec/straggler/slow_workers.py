@@ -25,6 +25,7 @@ in vain. Before that it does its share, however slowly.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncexec.straggler.evidence import Evidence
@@ -56,23 +57,20 @@ _RECOVERED_TASKS = 3
 _HOST_SHARE = 0.5
 
 
+@dataclass(slots=True, eq=False)
 class _Record:
     """A worker: its evidence, its average ratio, and since it was found slow, how it is dealt with."""
 
-    __slots__ = ("beaten", "evidence", "log_ratio", "pauses", "rest_seconds", "rests", "running_ratio", "tasks",
-                 "until", "well")  # fmt: skip
-
-    def __init__(self) -> None:
-        self.evidence = Evidence()
-        self.tasks = 0
-        self.log_ratio = 0.0
-        self.running_ratio = 0.0
-        self.pauses = 0
-        self.rests = False
-        self.well = 0
-        self.rest_seconds = LEAST_REST
-        self.until = -math.inf
-        self.beaten = False
+    evidence: Evidence = field(default_factory=Evidence)
+    tasks: int = 0
+    log_ratio: float = 0.0
+    running_ratio: float = 0.0
+    pauses: int = 0
+    rests: bool = False
+    well: int = 0
+    rest_seconds: float = LEAST_REST
+    until: float = -math.inf
+    beaten: bool = False
 
     def averaged(self, log_ratio: float) -> None:
         # A plain mean of the first few, then an exponential one, so that a worker may recover or decline.
