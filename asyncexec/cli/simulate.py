@@ -19,13 +19,10 @@ from asyncexec.config.assignments import assign_setting
 from asyncexec.config.fields import Option, described_fields
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
-from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.explanation import TaskExplanation, explain_task
-from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.recorded import read_run
-from asyncexec.simulation.scenario import PlanSection, RunsSection, Scenario
+from asyncexec.simulation.scenario import SECTIONS, Scenario
 
-_KINDS = {"plan": PlanSection, "cluster": Cluster, "noise": Noise, "runs": RunsSection}
 _PATH_HELP = (
     "A plan, workflow or array: [bold]package.module:name[/bold], file.py:name or flow.yaml; needs "
     "--allow-import. Or the folder of a recorded run, as --history."
@@ -44,7 +41,7 @@ _KEYS = {"PLAN": "plan.path"}
 
 @cache
 def _settings(section: str) -> Mapping[str, Option]:
-    return {setting.name: setting for setting in described_fields(_KINDS[section])}
+    return {setting.name: setting for setting in described_fields(SECTIONS[section])}
 
 
 def _option(panel: str, names: str, text: str, **more: Any) -> Any:

@@ -55,10 +55,10 @@ class Cluster:
     """Standard deviation of the logarithm of workers' speeds; 0.0 makes all alike, 3.0 is the most."""
 
     slow_share: Share = 0.0
-    """Share of the workers that are slow,"""
+    """Share of the workers that are slow."""
 
     slow_factor: _Factor = 5.0
-    """and the factor by which everything takes longer on them."""
+    """Factor by which everything takes longer on slow workers."""
 
     arrival_per_second: Rate = math.inf
     """Workers that come up a second; with infinity, all are up from the start."""
@@ -73,10 +73,10 @@ class Cluster:
     """What the first attempt on each worker takes longer than others (``"lognormal:3,0.2"``): packages are loaded."""
 
     lead_seconds: Amount = 0.0
-    """Time from the start of a run until workers begin to come up,"""
+    """Time from the start of a run until workers begin to come up."""
 
     tail_seconds: Amount = 0.0
-    """and from the end of its last attempt to its end."""
+    """Time from the end of the last attempt to the end of the run."""
 
     between_seconds: Amount = 0.0
     """Time that a worker takes from one attempt to the next."""
@@ -116,16 +116,16 @@ class Cluster:
     cold start) to its loss or the end of the run, as for machines."""
 
     billed_least_seconds: Amount = 0.0
-    """Least billed time of an attempt, or worker,"""
+    """Least billed time of an attempt, or worker."""
 
     billed_step_seconds: Amount = 0.0
-    """and the step to a multiple of which it is rounded up (0.0: no rounding)."""
+    """Step to a multiple of which billed time is rounded up (0.0: no rounding)."""
 
     metered: bool = False
     """True if the scheduler knows that worker time is billed, which makes it start fewer backups."""
 
     memory_bytes: _Bytes | None = None
-    """Memory that all tasks in flight may use together."""
+    """Memory that all tasks in flight may use together: bytes, or a text (``"20GB"``)."""
 
     resources: Annotated[Mapping[str, float], amounts] | None = None
     """Named resources in all (``{"gpus": 8}``); by default one of ``cpus`` for each worker."""

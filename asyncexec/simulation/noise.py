@@ -170,10 +170,10 @@ class Noise:
     """Share that fails with a transient error, at the end of its time."""
 
     storage_share: Share = 0.0
-    """Share that waits for storage,"""
+    """Share that waits for storage."""
 
     storage_seconds: Amount = 1.0
-    """for so many seconds on average (exponential)."""
+    """Mean duration of such a wait (exponential)."""
 
     function: Annotated[NoiseFunction, noise_function] | None = None
     """Function that says how long an attempt takes, given all that is above, its time, worker, host and task."""

@@ -29,7 +29,6 @@ from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.what_if import WhatIf, what_if
 from asyncexec.straggler.names import RULE_NAMES, as_rule
 
-_SECTIONS = ("plan", "cluster", "noise", "runs")
 _ORDERS = {"pipelined": (False,), "barriers": (True,), "both": (True, False)}
 # Keys of the section `plan` that a plan by its path, or a history, decides itself.
 _STAGED = ("stages", "tasks", "relation", "task_memory")
@@ -82,14 +81,16 @@ class PlanSection:
     """Memory of one task."""
 
     late_tasks: Annotated[Mapping[str, int], _late_tasks] = field(default_factory=dict[str, int])
-    """As for :func:`asyncexec.simulation.simulate`, of a plan by its path."""
+    """Of a plan by its path: numbers of tasks of the stages whose size only a run finds out (``{fetch = 100}``)."""
 
     durations: Annotated[tuple[str, ...], _durations] = ()
     """Durations of tasks (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; NAME=HOW for one stage.
-    May be given several times."""
+    May be given several times; in a file as a list, or as a table of stages ({load = 20, mean = 5})."""
 
     slow_tail: Slowness = "auto"
-    """With a history: the cause to which attempts beyond twice the median are attributed."""
+    """With a history: the cause to which attempts beyond twice what was expected are attributed: ``attempts``, which
+    backups help, or ``tasks``, which they do not; with ``auto`` as tasks with several attempts show, and both where
+    these are few."""
 
     def __post_init__(self) -> None:
         check_fields(self, "plan.")
@@ -104,7 +105,7 @@ class RunsSection:
     to the first."""
 
     order: Literal["pipelined", "barriers", "both"] | None = None
-    """By default pipelined, and both with a history."""
+    """Whether stages wait for each other (``barriers``); by default ``pipelined``, and ``both`` with a history."""
 
     retry: Count | None = None
     """Attempts of a task in all."""
@@ -120,6 +121,10 @@ class RunsSection:
 
     def __post_init__(self) -> None:
         check_fields(self, "runs.")
+
+
+SECTIONS = {"plan": PlanSection, "cluster": Cluster, "noise": Noise, "runs": RunsSection}
+"""The sections of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +165,8 @@ class Scenario:
         OptionError
             If a section or a key is unknown, a value is out of range, or two keys contradict each other.
         """
-        refuse_unknown(tables, _SECTIONS, "a simulation")
-        given = {name: dict(tables.get(name, {})) for name in _SECTIONS}
+        refuse_unknown(tables, SECTIONS, "a simulation")
+        given = {name: dict(tables.get(name, {})) for name in SECTIONS}
         asked = _section(PlanSection, "plan", given)
         _refuse_contradictions(given["plan"], given["noise"])
         runs = _section(RunsSection, "runs", given)
