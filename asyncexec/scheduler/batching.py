@@ -6,8 +6,8 @@ few that a message costs more than the work in it: where it costs half a second,
 
 A slot that runs many tasks at once is given at least as many, however long they are, as far as they go round.
 
-Where nothing is told within a batch, its first task seems to run as long as all of it. Such a batch is to have ended
-before that task is taken for one that has run into its timeout.
+Where a batch reports nothing before its end, its first task seems to run as long as all of it. Such a batch is to have
+ended before that task is taken for one that has run into its timeout.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_AT_ONCE = 8
 """The tasks that a slot is sent to run at once, until one has ended and said how many keep its kernel busy."""
 
 TIMEOUT_SHARE = 0.5
-"""A batch of which nothing is told before its end is to take no more than this share of the timeout of a task."""
+"""A batch that reports nothing before its end is to take no more than this share of the timeout of a task."""
 
 DEAR_SECONDS = 0.1
 """The cost of a message from which on none is sent ahead while nothing is known of what is worth one."""
@@ -187,8 +187,8 @@ def batch_size(
 ) -> BatchSize:
     """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once.
 
-    Where it ``overlaps`` their input and output with kernels, it begins with a few; with one, where nothing is told of
-    the others before all have ended.
+    Where it ``overlaps`` their input and output with kernels, it begins with a few; with one, where a batch reports
+    nothing before its end.
     """
     told = capabilities.tells_progress
     return BatchSize(

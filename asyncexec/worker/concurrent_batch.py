@@ -19,10 +19,10 @@ from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.event_loop import EVENT_LOOP
 from asyncexec.worker.records import Note, Started
 from asyncexec.worker.reports import MOST_NOTES
+from asyncexec.worker.thread_jobs import Jobs, serve
 
 if TYPE_CHECKING:
     from asyncexec.worker.lanes import LaneGroup
-    from asyncexec.worker.loop_threads import Jobs
     from asyncexec.worker.programs import ProgramSource
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.reports import ReportSink
@@ -182,7 +182,6 @@ class ConcurrentBatchRunner:
         """Run the attempts, and return True when each has its outcome."""
         from asyncexec.worker.concurrent_runner import ConcurrentRunner
         from asyncexec.worker.lanes import Lanes
-        from asyncexec.worker.loop_threads import serve
 
         loop = EVENT_LOOP.get()
         kernels: Jobs = queue.SimpleQueue()

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from asyncexec.worker.loop_threads import Jobs, KernelThreads, PacedKernels
+from asyncexec.worker.loop_threads import KernelThreads, PacedKernels
 from asyncexec.worker.pace import Pace
+from asyncexec.worker.thread_jobs import Jobs
 
 SLICE = 64
 """Attempts that are started before others on the loop get a turn: about 1 ms of work."""

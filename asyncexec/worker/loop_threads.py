@@ -16,11 +16,9 @@ from functools import partial
 from typing import Any
 
 from asyncexec.worker.pace import Pace
+from asyncexec.worker.thread_jobs import Jobs, serve
 
 THREAD_NAME = "asyncexec-loop-thread"
-
-type Jobs = queue.SimpleQueue[Callable[[], None] | None]
-"""What a thread is to call, one after another; None ends it."""
 
 
 class LoopThreads:
@@ -108,13 +106,6 @@ class LoopThreads:
             future.set_exception(RuntimeError(f"a task raised {error!r}"))
         else:
             future.set_exception(error)
-
-
-def serve(jobs: Jobs) -> None:
-    """Call, in this thread, what comes, until that is None."""
-    while (job := jobs.get()) is not None:
-        job()
-        del job
 
 
 class KernelThreads:

@@ -94,7 +94,7 @@ class OverlapRules(Suite):
     async def test_one_that_hangs_in_a_store_is_stopped_by_its_timeout(
         self, backend: Factory, files: Path, moment: Moment
     ) -> None:
-        """It is tried again, and others are not charged for it; but where nothing is told within a batch, its first."""
+        """It is tried again, and others are not charged, but for the first of a batch that reports nothing."""
         can = self._need_overlap(backend)
         self.need(can.kills or moment is Moment.LOAD, "what saves is waited for")
         (files / "faults").mkdir()
