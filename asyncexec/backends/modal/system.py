@@ -8,6 +8,7 @@ import pickle
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 from weakref import WeakSet
@@ -16,6 +17,7 @@ import anyio
 
 from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.adapters.system_thread import call_abandonably
 from asyncexec.backends.contract import Batch, Capabilities, StageProgram
 from asyncexec.backends.modal.call_errors import CallErrorAction, action_for, advice
 from asyncexec.backends.modal.clients import connected_client
@@ -58,8 +60,10 @@ class ModalSystem:
 
     async def open(self) -> None:
         """Connect, and start the app."""
-        # In a thread: it takes a second, for which the loop of the driver would stand still.
-        modal = await asyncio.to_thread(import_module, "modal")
+        # In a thread, which ends with it: it takes a second, for which the loop of the driver would stand still.
+        modal = await call_abandonably(
+            partial(import_module, "modal"), name="asyncexec-modal-import", undo=lambda _: None
+        )
         stack = self._stack = AsyncExitStack()
         try:
             self._client = await self._connected(stack)
