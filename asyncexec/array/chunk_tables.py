@@ -40,6 +40,11 @@ def array_or_scalar(value: Any, other: Any, operation: str) -> Array:
     )
 
 
+def common_itemsize(line: Node, node: Node) -> int:
+    """Return the size of an element of the type in which the elements of both can be compared."""
+    return np.result_type(line.dtype, node.dtype).itemsize
+
+
 def over_chunks(
     operation: str,
     make: Callable[[bool], Callable[..., Any]],
@@ -49,6 +54,8 @@ def over_chunks(
     ufunc: np.ufunc,
     dtype: DType,
     limit: int,
+    extra_of_line: int,
+    extra_of_element: int,
 ) -> Node:
     """Return ``make(stacked)(chunk of line, block of node)``, merged by ``ufunc`` over the chunks of ``line``.
 
@@ -65,9 +72,11 @@ def over_chunks(
         Of the result.
     limit : int
         What chunks of ``line`` aim at, in bytes.
+    extra_of_line, extra_of_element : int
+        The bytes that a task holds beside blocks and result, for each element of its chunk of ``line`` and its block of
+        ``node``.
     """
-    wide = np.result_type(line.dtype, node.dtype).itemsize
-    length = max(line.chunks[0], min(line.shape[0], limit // wide))
+    length = max(line.chunks[0], min(line.shape[0], limit // common_itemsize(line, node)))
     line = build.with_chunks(line, (length,))
     (blocks,) = chunking.grid(line.shape, line.chunks)
     stacked = blocks > 1
@@ -81,9 +90,8 @@ def over_chunks(
         shape=(blocks, *node.shape) if stacked else node.shape,
         chunks=(1, *node.chunks) if stacked else node.chunks,
         dtype=dtype,
-        # The line converted and sorted; for each element its place, what is there, and itself converted.
-        extra_bytes=3 * wide * min(length, line.shape[0])
-        + (8 + 2 * wide) * math.prod(chunking.clipped(node.chunks, node.shape)),
+        extra_bytes=extra_of_line * min(length, line.shape[0])
+        + extra_of_element * math.prod(chunking.clipped(node.chunks, node.shape)),
     )
     if not stacked:
         return found

@@ -93,7 +93,7 @@ def lower(
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes,
         reserved_bytes=spec.reserved_bytes,
-        layout=partial(_layout, encodes=encodes),
+        layout=partial(_layout, encodes=encodes, in_turn=spec.work_is_near),
         encodes=lambda root: encodes or places.get(root) is not None,
         moves=spec.module is not None,
     )
@@ -160,21 +160,24 @@ def _main_operation(node: Node) -> str:
     return node.operation if isinstance(found, ArraySource | Creation) else found.operation
 
 
-def _layout(node: Node, *, encodes: bool) -> StorageLayout:
-    """Return the layout of an input; ``encodes`` says whether chunks of intermediates are encoded."""
+def _layout(node: Node, *, encodes: bool, in_turn: bool) -> StorageLayout:
+    """Return the layout of an input.
+
+    ``encodes`` says whether chunks of intermediates are encoded, ``in_turn`` whether they are on this machine.
+    """
     array = node.array if isinstance(node, ArraySource) else None
     if isinstance(array, InMemory) and array.data.nbytes <= TRAVELS_BYTES:
         # Pickled and unpickled.
-        return StorageLayout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
+        return StorageLayout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes, in_turn=True)
     if array is None or isinstance(array, InMemory):
-        return StorageLayout(chunks=node.chunks, encoded=encodes)
+        return StorageLayout(chunks=node.chunks, encoded=encodes, in_turn=in_turn)
     if not isinstance(array, StoredArray):
         return StorageLayout(chunks=node.chunks)
-    encoding = array.encoding
-    if encoding is None or array.location.local_path is None:
-        return StorageLayout(chunks=node.chunks, copies=1)
+    encoding, near = array.encoding, array.location.local_path is not None
+    if encoding is None or not near:
+        return StorageLayout(chunks=node.chunks, copies=1, in_turn=near)
     as_it_is = not encoding.compressor and np.dtype(encoding.dtype) == array.numpy_dtype
-    return StorageLayout(chunks=node.chunks, encoded=not as_it_is)
+    return StorageLayout(chunks=node.chunks, encoded=not as_it_is, in_turn=True)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -42,14 +42,18 @@ def isin(x1: Array | complex, x2: Array | complex, /, *, invert: bool = False) -
     wanted, known = array_or_scalar(x1, x2, "isin"), array_or_scalar(x2, x1, "isin")
     spec = common_spec((wanted.own_spec, known.own_spec))
     limit = chunk_limit(spec)
+    common = np.result_type(wanted.dtype, known.dtype)
     node = over_chunks(
         "isin",
-        partial(IsAmong, np.result_type(wanted.dtype, known.dtype), bool(invert)),
+        partial(IsAmong, common, bool(invert)),
         raveled(known.node, limit=limit),
         wanted.node,
         ufunc=np.logical_and if invert else np.logical_or,
         dtype=np.dtype(np.bool_),
         limit=limit,
+        # The line converted, and sorted; for each element itself converted, its place, what is there, and the inverse.
+        extra_of_line=common.itemsize * (1 + (known.dtype != common)),
+        extra_of_element=common.itemsize * (1 + (wanted.dtype != common)) + 8 + 1,
     )
     return Array(node, spec)
 

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import attrgetter
+from typing import NamedTuple
 
 from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.fusion import FusionGroup, block_of
@@ -47,12 +49,15 @@ class StorageLayout:
         What every worker holds of it, whatever it reads.
     encoded : bool
         Whether chunks are compressed, or of another byte order, so that what is stored passes while it is decoded.
+    in_turn : bool
+        Whether it is on this machine or in memory: a task whose inputs all are reads one after another.
     """
 
     chunks: Shape
     copies: int = 0
     resident_bytes: int | None = None
     encoded: bool = True
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +79,20 @@ class TaskMemoryLimit:
         reads = [self._read(node, access) for node, access in group.reads]
         written, encoded, edge = self._written(group)
         accesses = [None if self._resident(node) else access for node, access in group.reads]
-        needs = _most_at_once([h + passing for h, passing, _ in reads], accesses)
+        needs = _reading_bytes(reads, accesses)
         # With borders of chunks elsewhere, a task also reads from the next chunk, and the next part.
-        edge += _most_at_once([sum(each) for each in reads], accesses, further=1) - needs
+        at_borders = [r._replace(passing=r.passing + r.shifted) for r in reads]
+        edge += _reading_bytes(at_borders, accesses, further=1) - needs
         needs += (
             kernel_builder(group).temporary_bytes() + written + encoded + _positions_bytes(group)
         )
         if self.moves:
-            needs += written + sum(held for held, _, _ in reads)
+            needs += written + sum(r.held for r in reads)
         return Memory(
             projected_bytes=self.reserved_bytes + needs,
             reserved_bytes=self.reserved_bytes,
             allowed_bytes=self.allowed_bytes,
-            chunk_bytes=max([written, *(held for held, _, _ in reads)]),
+            chunk_bytes=max([written, *(r.held for r in reads)]),
             edge_bytes=edge,
         )
 
@@ -116,11 +122,7 @@ class TaskMemoryLimit:
     def _resident(self, node: Node) -> bool:
         return self.layout(node).resident_bytes is not None
 
-    def _read(self, node: Node, access: AccessMap) -> tuple[int, int, int]:
-        """Return what is held of an input, what passes while it is read, and what more would with other chunks.
-
-        The last is for borders of chunks that are now where tasks begin to read, and with others would not be.
-        """
+    def _read(self, node: Node, access: AccessMap) -> _Reading:
         layout = self.layout(node)
         itemsize = node.dtype.itemsize
         region = math.prod(access.most) * itemsize
@@ -128,7 +130,7 @@ class TaskMemoryLimit:
         # Scattered elements are copied out of their chunks, by lists of positions.
         picked = region + POSITION_BYTES * sum(scattered) if scattered else 0
         if layout.resident_bytes is not None:
-            return layout.resident_bytes + (region if scattered else 0), picked, 0
+            return _Reading(layout.resident_bytes + (region if scattered else 0), picked, 0, layout)
         one = math.prod(map(min, layout.chunks, node.shape)) * itemsize if node.shape else itemsize
         several = not all(map(_within_one, access.axes, layout.chunks, node.shape))
         # Zarr decodes several chunks at a time, and of scattered ones holds more than it takes of them.
@@ -138,7 +140,29 @@ class TaskMemoryLimit:
         shifted = not several and any(
             axis.positions is None and axis.offset for axis in access.axes
         )
-        return max(region, one), passing, one * shifted
+        return _Reading(max(region, one), passing, one * shifted, layout)
+
+
+class _Reading(NamedTuple):
+    """The bytes that an input takes: what is held, what passes while it is read, and what more would with other chunks.
+
+    The last is for borders of chunks that are now where tasks begin to read, and with others would not be.
+    """
+
+    held: int
+    passing: int
+    shifted: int
+    layout: StorageLayout
+
+
+def _reading_bytes(
+    reads: Sequence[_Reading], accesses: Sequence[AccessMap | None], *, further: int = 0
+) -> int:
+    """Return the most bytes that one task holds of its inputs while it reads them."""
+    if all(map(attrgetter("layout.in_turn"), reads)):
+        passing = max([r.passing for r in reads], default=0)
+        return passing + _most_at_once([r.held for r in reads], accesses, further=further)
+    return _most_at_once([r.held + r.passing for r in reads], accesses, further=further)
 
 
 def _most_at_once(
@@ -149,6 +173,8 @@ def _most_at_once(
     Of the parts of a concatenation, each task reads few. With ``further``, tasks as many places behind a part read it.
     """
     guards = [() if access is None else access.guards for access in accesses]
+    if not any(guards):
+        return sum(needs)
     axes = Counter(axis for each in guards for axis in {axis for axis, _, _ in each})
     along = max(axes, key=axes.__getitem__, default=0)
     always, changes = 0, dict[int, int]()

@@ -9,7 +9,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
-from asyncexec.array.chunk_tables import array_or_scalar, over_chunks
+from asyncexec.array.chunk_tables import array_or_scalar, common_itemsize, over_chunks
 from asyncexec.array.dtypes import as_element
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.operands import chunk_limit, common_spec
@@ -122,6 +122,7 @@ def searchsorted(
     if sorter is not None:
         _check_sorter(as_array(sorter, "searchsorted"), line)
     spec = common_spec((line.own_spec, wanted.own_spec))
+    itemsize = common_itemsize(line.node, wanted.node)
     node = over_chunks(
         "searchsorted",
         partial(CountBelow, side, sorter is None),
@@ -130,6 +131,9 @@ def searchsorted(
         ufunc=np.add,
         dtype=np.dtype(np.int64),
         limit=chunk_limit(spec),
+        # NumPy searches in lines and for elements of one type, which are neighbours; the line may be sorted before.
+        extra_of_line=itemsize * (1 + (sorter is not None and line.dtype != wanted.dtype)),
+        extra_of_element=itemsize,
     )
     return Array(node, spec)
 

@@ -158,6 +158,12 @@ class Spec:
         return codec_at(locate(self.work_dir, self.storage_options), 1) is not None
 
     @property
+    def work_is_near(self) -> bool:
+        """True if ``work_dir`` is on this machine, or there is none, so that tasks read from there without waiting."""
+        work_dir = self.work_dir
+        return work_dir is None or locate(work_dir, self.storage_options).local_path is not None
+
+    @property
     def free_bytes(self) -> int:
         """Bytes of data that a task may hold."""
         return self.allowed_bytes - self.reserved_bytes
