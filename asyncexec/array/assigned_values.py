@@ -39,6 +39,8 @@ def as_assigned(value: Any, dtype: DType) -> Any:
         return dtype.type(as_element(value, dtype, what="the value"))
     if isinstance(value, list | tuple):
         listed = np.asarray(unmasked(value, "the value"))
+        if not listed.size:
+            return own_source(np.empty(listed.shape, dtype))
         if listed.dtype.kind in _ORDER:
             _check_weak(listed.dtype.kind, value, dtype)
         else:

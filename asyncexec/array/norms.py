@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from asyncexec.array import creation
+from asyncexec.array import build, creation
 from asyncexec.array.arithmetic import abs, imag, pow, real, sqrt, square
 from asyncexec.array.array import Array
 from asyncexec.array.data_types import astype
@@ -55,12 +55,14 @@ def vector_norm(
     TypeError
         If the elements are not of a real or complex floating type of single or double precision.
     ValueError
-        If the largest or smallest of no elements is asked for.
+        If the smallest of no elements is asked for.
     """
     array = floating_array(x, "vector_norm")
     if not isinstance(ord, int | float):
         raise TypeError(f"ord of vector_norm() is a number, not {ord!r}")
-    if ord == math.inf:
+    lengths = [array.shape[a] for a in build.normalized_axes(axis, array.ndim)]
+    # The largest of no magnitudes is 0, as their sum is.
+    if ord == math.inf and all(lengths):
         return max(abs(array), axis=axis, keepdims=keepdims)
     if ord == -math.inf:
         return min(abs(array), axis=axis, keepdims=keepdims)
@@ -69,7 +71,7 @@ def vector_norm(
     if ord == 0:
         count = astype(array != 0, real_dtype(array.dtype))
         return sum(count, axis=axis, keepdims=keepdims)
-    if ord == 1:
+    if ord in (1, math.inf):
         return sum(abs(array), axis=axis, keepdims=keepdims)
     power: Any = float(ord)
     return pow(sum(pow(abs(array), power), axis=axis, keepdims=keepdims), 1 / power)

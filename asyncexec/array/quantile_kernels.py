@@ -55,7 +55,8 @@ def between(method: str, counts: Block, q: Block) -> Between:
     if method == MEDIAN:
         low, high = np.broadcast_arrays(last // 2, np.minimum(counts // 2, last), q)[:2]
         return Between(low, high, np.full(low.shape, 0.5))
-    virtual = _virtual(method, counts, q)
+    # In the precision of q, as NumPy's.
+    virtual = _virtual(method, counts.astype(q.dtype), q)
     low = np.floor(virtual)
     share = virtual - low
     if method == "averaged_inverted_cdf":

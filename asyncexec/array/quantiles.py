@@ -9,6 +9,7 @@ import numpy as np
 
 from asyncexec.array import build, creation
 from asyncexec.array.array import Array
+from asyncexec.array.manipulation import reshape
 from asyncexec.array.quantile_kernels import MEDIAN, METHODS
 from asyncexec.array.quantile_nodes import WantedQuantiles, quantile_node
 from asyncexec.array.wrapping import as_array
@@ -33,8 +34,8 @@ def quantile(
     ----------
     x : Array
         Of real numbers.
-    q : float or sequence of float
-        From 0 to 1. The result begins with an axis for a sequence.
+    q : float or nested sequence of float
+        From 0 to 1. The result begins with the axes of a sequence.
     axis : int, sequence of int, optional
     method : str
         How to choose between two elements: "linear", "lower", "higher", "midpoint", "nearest", or another of NumPy's.
@@ -118,7 +119,8 @@ def _quantiles(
     given = _given(q, operation)
     if not ((given >= 0) & (given <= most)).all():
         raise ValueError(f"{operation}(x, q) takes a q from 0 to {most}, and got {q!r}")
-    given /= most
+    if most != 1:
+        given = np.true_divide(given, array.dtype.type(most) if array.dtype.kind == "f" else most)
     whole = np.asarray(q).dtype.kind in "iu" and array.dtype.kind not in "SUT"
     if method == "linear" and most == 1 and whole:
         # Of whole numbers, which are 0 and 1, NumPy returns elements as they are.
@@ -127,7 +129,9 @@ def _quantiles(
     named: Any = method
     try:
         probe = np.zeros(1, array.dtype)
-        dtype = np.quantile(probe, 0.5 if weak else np.array([0.5]), method=named).dtype
+        dtype = np.quantile(
+            probe, 0.5 if weak else np.array([0.5], given.dtype), method=named
+        ).dtype
     except TypeError:
         raise TypeError(
             f"{operation}(method={method!r}) computes with elements, which {array.dtype} has no subtraction for: "
@@ -147,18 +151,15 @@ def _quantiles(
     axes = _axes(array, axis)
     if operation in ("quantile", "percentile") and any(array.shape[a] == 0 for a in axes):
         raise ValueError(f"{operation} of no elements: shape {array.shape} along axis {axis}")
-    return _wrapped(array, axes, wanted, single=not given.ndim, keepdims=keepdims)
+    found = _wrapped(array, axes, wanted, single=not given.ndim, keepdims=keepdims)
+    return found if given.ndim < 2 else reshape(found, (*given.shape, *found.shape[1:]))
 
 
 def _given(q: Any, operation: str) -> np.ndarray[Any, Any]:
     if isinstance(q, Array):
         raise TypeError(f"{operation}(x, q) takes a q in memory: compute it before")
-    given = np.array(q, np.float64)
-    if given.ndim > 1:
-        raise ValueError(
-            f"{operation}(x, q) takes one q, or several along one axis, and got the shape {given.shape}"
-        )
-    return given
+    given = np.array(q)
+    return given if given.dtype.kind == "f" else given.astype(np.float64)
 
 
 def _medians(operation: str, x: Array, axis: Axis, *, keepdims: bool) -> Array:

@@ -10,6 +10,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.manipulation import concat
 from asyncexec.array.membership import isin
 from asyncexec.array.sets import distinct_with_counts, distinct_with_places
+from asyncexec.array.sorting import sort
 from asyncexec.array.wrapping import as_array
 
 
@@ -103,7 +104,8 @@ def setxor1d(x1: Array, x2: Array, /) -> Array:
     >>> xp.setxor1d(xp.asarray([3, 1, 1]), xp.asarray([2, 1])).compute()
     array([2, 3])
     """
-    return union1d(setdiff1d(x1, x2), setdiff1d(x2, x1))
+    # No element is in both, but for NaN, which equals none.
+    return sort(concat([setdiff1d(x1, x2), setdiff1d(x2, x1)]))
 
 
 __all__ = ["intersect1d", "setdiff1d", "setxor1d", "union1d", "unique"]

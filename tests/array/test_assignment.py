@@ -124,6 +124,15 @@ def test_assignments_are_fused_with_what_is_above_and_below(case, data):
     same((x * x)[view], np.asarray((array * array)[view]))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "<U2", "datetime64[D]", "float32"])
+def test_no_values_are_of_any_kind(dtype):
+    x = xp.zeros(4, dtype=dtype, chunks=2)
+    x[[]] = []
+    x[2:2] = ()
+    x[xp.zeros(4, dtype=xp.bool)] = []
+    np.testing.assert_array_equal(run(x), np.zeros(4, dtype))
+
+
 def test_new_axes_of_values_may_be_too_many():
     x = xp.zeros((2, 3))
     x[1] = np.ones((1, 1, 3))

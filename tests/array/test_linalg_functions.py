@@ -218,7 +218,7 @@ def test_norms_of_matrices_are_numpys(case, order):
 def test_norms_of_vectors_are_numpys(case, order, data):
     x, a = case
     axis = data.draw(st.sampled_from([None, -1, 0, (-2, -1)]))
-    if order in (np.inf, -np.inf) and 0 in a.shape:
+    if order == -np.inf and 0 in a.shape:
         return
     with np.errstate(all="ignore"):
         expected = np.linalg.vector_norm(a, axis=axis, ord=order, keepdims=True)

@@ -41,6 +41,13 @@ def test_two_arrays_make_the_set_that_numpy_makes(data, name):
     np.testing.assert_array_equal(run(found), expected)
 
 
+def test_nan_is_in_one_array_alone():
+    both = np.array([np.nan, 1.0, 2.0]), np.array([2.0, np.nan, -0.0, np.nan])
+    found = run(xp.setxor1d(*(xp.asarray(each, chunks=2) for each in both)))
+    np.testing.assert_array_equal(found, np.setxor1d(*both))
+    assert np.isnan(found).sum() == 2
+
+
 def test_numpys_function_of_a_lazy_array_is_lazy():
     values, counts = np.unique(xp.asarray([3, 1, 3], chunks=2), return_counts=True)
     assert isinstance(values, xp.Array)

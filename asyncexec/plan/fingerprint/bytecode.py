@@ -32,6 +32,7 @@ _CACHED = 4096
 _FLAGS = 0x3FF
 """The flags of code that change what it does: kinds of arguments and of functions, not ``__future__`` imports."""
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{2,}")
+_EXPANDED = re.compile(r"\$\{?(\w+)")
 
 # How many values an instruction takes from the stack and puts there; "n" is its argument.
 _EFFECTS: Mapping[str, tuple[str, str]] = {
@@ -151,6 +152,11 @@ def names_a_variable(word: str) -> bool:
     return _VARIABLE.fullmatch(word) is not None
 
 
+def variables_in(text: str) -> list[str]:
+    """Return the names in a text of what a shell would put in their place, as in ``"$HOME/${NAME}"``."""
+    return _EXPANDED.findall(text) if "$" in text else []
+
+
 def _count_of_arguments(code: types.CodeType) -> int:
     starred = bool(code.co_flags & 4) + bool(code.co_flags & 8)
     return code.co_argcount + code.co_kwonlyargcount + starred
@@ -160,6 +166,7 @@ def _words(constants: tuple[Any, ...]) -> Iterator[str]:
     for constant in constants:
         if isinstance(constant, str):
             yield constant
+            yield from variables_in(constant)
         elif isinstance(constant, bytes):
             yield constant.decode("latin-1")
         elif isinstance(constant, tuple | frozenset):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.errors import SerializationError
-from asyncexec.plan.fingerprint.bytecode import names_a_variable, read_code
+from asyncexec.plan.fingerprint.bytecode import names_a_variable, read_code, variables_in
 from asyncexec.plan.fingerprint.code import (
     parts_of_builtin,
     parts_of_class,
@@ -121,6 +121,8 @@ class Digest:
         if type(value) in PLAIN:
             if value in self._environment:
                 self._words.append(frozenset((value,)))
+            elif type(value) is str and "$" in value:
+                self._words.append(frozenset(variables_in(value)))
             return hash_of_plain(b"plain", value)
         key = id(value)
         if key in self._met:
@@ -172,7 +174,11 @@ class Digest:
 
     def read_over(self, values: Collection[Any]) -> None:
         """Note which of these plain values are names of variables of the environment; of much data, none are."""
-        if len(values) <= _SETTINGS and (found := self._environment.intersection(values)):
+        if len(values) > _SETTINGS:
+            return
+        texts = [value for value in values if type(value) is str and "$" in value]
+        expanded = [name for text in texts for name in variables_in(text)]
+        if found := self._environment.intersection([*values, *expanded]):
             self._words.append(found)
 
     def refuse(self, value: Any, error: Exception | str) -> None:

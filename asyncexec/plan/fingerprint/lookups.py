@@ -76,6 +76,11 @@ def is_environment(value: Any) -> bool:
     return value is os.environ or value is getattr(os, "environb", None)
 
 
+def reads_environment(value: Any) -> bool:
+    """Return whether ``value`` is the environment, or a function of Python that looks up what a text names of it."""
+    return is_environment(value) or value is os.path.expandvars
+
+
 def is_setting(module: str, value: Any) -> bool:
     """Return whether ``value`` is a setting of an installed package that the user may have changed."""
     plain = isinstance(value, bool | int | float | str | None)

@@ -32,14 +32,11 @@ from asyncexec.plan.fingerprint.lookups import (
     is_setting,
     is_users,
     looks_up,
+    reads_environment,
 )
 from asyncexec.plan.fingerprint.parts import Absent, Package, Variable, Whole
 from asyncexec.plan.fingerprint.process_state import is_of_process
-from asyncexec.plan.fingerprint.provenance import (
-    is_installed,
-    spec_of,
-    would_be_installed,
-)
+from asyncexec.plan.fingerprint.provenance import is_installed, spec_of, would_be_installed
 from asyncexec.plan.fingerprint.terms import (
     Attribute,
     Call,
@@ -119,7 +116,7 @@ class _References:
             self.parts.append(part)
 
     def _note_value(self, value: Any) -> None:
-        if is_environment(value):
+        if reads_environment(value):
             self._note(Variable(None))
         elif value is self._globals:
             self._note_whole("uses globals() with names that cannot be followed")

@@ -39,6 +39,9 @@ READS = {
     "in a method": "class C:\n    def g(self): return os.environ['FIRST_NAME']\ndef f(x): return C().g()",
     "in a default's function": "def f(x, g=lambda: os.environ['FIRST_NAME']): return g()",
     "by a helper's parameter": "def g(n, d=None): return os.environ.get(n, d)\ndef f(x): return g('FIRST_NAME')",
+    "in a text that is expanded": "def f(x): return os.path.expandvars('$FIRST_NAME/b')",
+    "in a text that is expanded, by a global": "T = ['a/${FIRST_NAME}']\ndef f(x): return os.path.expandvars(T[0])",
+    "in a template": "import string\nT = string.Template('$FIRST_NAME')\ndef f(x): return T.substitute(os.environ)",
     "by a prefix": "def f(x): return os.environ['FIRST_' + 'name'.upper()]",
     "in a loop": "def f(x): return [os.environ[n] for n in ('FIRST_NAME', 'OTHER_ONE')]",
 }  # fmt: skip
