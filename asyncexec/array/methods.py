@@ -165,8 +165,9 @@ class Methods:
     def transpose(self, *axes: Any) -> Self:
         """Return it with its axes in the order ``axes`` (a tuple or several integers), by default reversed."""
         given = axes[0] if len(axes) == 1 else axes
-        wanted = range(self.ndim - 1, -1, -1) if given in (None, ()) else given
-        return self._by("permute_dims", (wanted,) if isinstance(wanted, int) else tuple(wanted))
+        if given is None or len(axes) == 0:
+            given = range(self.ndim - 1, -1, -1)
+        return self._by("permute_dims", (given,) if np.ndim(given) == 0 else tuple(given))
 
     def swapaxes(self, axis1: int, axis2: int, /) -> Self:
         """Return it with two axes that have changed places."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from asyncexec.array import build, creation
 from asyncexec.array.arithmetic import abs, imag, pow, real, sqrt, square
 from asyncexec.array.array import Array
@@ -58,6 +60,7 @@ def vector_norm(
         If the smallest of no elements is asked for.
     """
     array = floating_array(x, "vector_norm")
+    ord = ord.item() if isinstance(ord, np.generic | np.ndarray) and ord.ndim == 0 else ord
     if not isinstance(ord, int | float):
         raise TypeError(f"ord of vector_norm() is a number, not {ord!r}")
     lengths = [array.shape[a] for a in build.normalized_axes(axis, array.ndim)]

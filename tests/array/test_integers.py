@@ -54,6 +54,37 @@ TAKES = {
     "roll several": lambda i: xp.roll(xp.asarray(VALUES), (i(1), i(2)), axis=(i(1), i(0))),
     "roll of all": lambda i: xp.roll(xp.asarray(VALUES, chunks=2), i(3)),
     "take": lambda i: xp.take(xp.asarray(VALUES), [i(2), i(0)], axis=i(1)),
+    "transpose": lambda i: xp.asarray(VALUES[0]).transpose(i(0)),
+    "transpose by several": lambda i: xp.asarray(VALUES).transpose(i(1), i(0)),
+    "swapaxes": lambda i: xp.asarray(VALUES).swapaxes(i(0), i(1)),
+    "vector_norm": lambda i: xp.linalg.vector_norm(xp.asarray(VALUES, chunks=2), axis=i(1), ord=i(1)),
+    "matrix_norm": lambda i: xp.linalg.matrix_norm(xp.asarray(VALUES), ord=i(1)),
+    "matrix_power": lambda i: xp.linalg.matrix_power(xp.asarray(VALUES[:, :3]), i(2)),
+    "tensordot": lambda i: xp.tensordot(xp.asarray(VALUES), xp.asarray(VALUES.T), axes=i(1)),
+    "fft": lambda i: xp.fft.fft(xp.asarray(VALUES), n=i(3), axis=i(0)),
+    "repeat": lambda i: xp.repeat(xp.asarray(VALUES, chunks=2), i(2), axis=i(1)),
+    "tile": lambda i: xp.tile(xp.asarray(VALUES, chunks=2), (i(2), i(1))),
+    "pad": lambda i: xp.pad(xp.asarray(VALUES, chunks=2), ((i(1), i(0)), (i(2), i(1)))),
+    "diff": lambda i: xp.diff(xp.asarray(VALUES, chunks=2), n=i(2), axis=i(1)),
+    "diag": lambda i: xp.diag(xp.asarray(VALUES[0]), k=i(1)),
+    "rot90": lambda i: xp.rot90(xp.asarray(VALUES), k=i(1)),
+    "insert": lambda i: xp.insert(xp.asarray(VALUES[0]), i(1), 7.0).rechunk(5),
+    "delete": lambda i: xp.delete(xp.asarray(VALUES[0]), i(1)).rechunk(3),
+    "topk": lambda i: xp.topk(xp.asarray(VALUES[0], chunks=2), i(2)),
+    "bincount": lambda i: xp.bincount(xp.asarray([1, 2, 2], chunks=2), minlength=i(6)),
+    "histogram": lambda i: xp.histogram(xp.asarray(VALUES, chunks=2), bins=i(3))[0],
+    "cumulative_sum": lambda i: xp.cumulative_sum(xp.asarray(VALUES, chunks=2), axis=i(1)),
+    "quantile": lambda i: xp.quantile(xp.asarray(VALUES, chunks=2), 0.5, axis=i(1)),
+    "sliding windows": lambda i: xp.sliding_window_view(xp.asarray(VALUES[0], chunks=2), i(2)),
+    "map_overlap": lambda i: xp.map_overlap(
+        lambda b: b * 2, xp.asarray(VALUES, chunks=2), depth=i(1), dtype=float
+    ),
+    "apply_gufunc": lambda i: xp.apply_gufunc(
+        lambda b: b.sum(-1), "(k)->()", xp.asarray(VALUES), axis=i(0), output_dtypes=float
+    ),
+    "groupby_reduce": lambda i: xp.groupby_reduce(
+        xp.asarray(VALUES, chunks=2), [0, 1, 0], func="sum", axis=i(0)
+    )[0],
     "index": lambda i: xp.asarray(VALUES)[i(1), i(1) : i(3) : i(2)],
     "map_blocks": lambda i: xp.map_blocks(
         lambda b: b[:, :1], xp.asarray(VALUES, chunks=2), chunks=(i(2), i(1)), dtype=float
