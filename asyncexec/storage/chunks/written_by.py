@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.chunks.generations import is_own
+from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import client_of
 from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.stores import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from asyncexec.plan.box import Index
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.locations import Location
 
 _DOCUMENTS = ("zarr.json", ".zarray", STAGED)
+_LOOKED_AT_ONCE = 64
 
 
 def written_by_plan(ref: StoredArray) -> Callable[[Index], bool]:
@@ -60,6 +62,23 @@ def generations_at(location: Location) -> Callable[[str], str] | None:
     if not any(GENERATION in attributes(client, f"{prefix}{name}") for name in _DOCUMENTS):
         return None
     return lambda name: attributes(client, f"{prefix}{name}").get(GENERATION, "")
+
+
+def written_by_runs(location: Location, names: Sequence[str]) -> list[str]:
+    """Return those of ``names``, of chunks below ``location``, that some run has written and nobody else.
+
+    All of them where the store keeps no attributes of objects.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be opened.
+    """
+    written_by = generations_at(location) if names else None
+    if written_by is None:
+        return list(names)
+    generations = for_each(written_by, names, width=_LOOKED_AT_ONCE)
+    return [name for name, found in zip(names, generations, strict=True) if found]
 
 
 def _is_taken(_unit: Index) -> bool:

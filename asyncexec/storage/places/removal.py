@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError
 from asyncexec.storage.chunks.chunk_files import PARTIAL
+from asyncexec.storage.chunks.written_by import written_by_runs
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.held_stores import is_of_icechunk
 from asyncexec.storage.places.metadata import NAMES, documents
@@ -143,7 +144,11 @@ def remove_array_objects(location: Location) -> None:
 
 def _remove_objects(ref: StoredArray) -> None:
     objects = objects_at(ref.location)
-    objects.remove_all([name for name in objects.names() if is_of(ref, name) and name not in NAMES])
+    names = [name for name in objects.names() if is_of(ref, name) and name not in NAMES]
+    chunks = [name for name in names if ref.keys.index(name, ref.blocks) is not None]
+    # Others may have put something there under the name of a chunk that the run never came to write.
+    foreign = set(chunks).difference(written_by_runs(ref.location, chunks))
+    objects.remove_all([name for name in names if name not in foreign])
     # The one that makes it an array is the last, so that what a kill leaves says whose it is.
     for name in NAMES:
         objects.remove(name)

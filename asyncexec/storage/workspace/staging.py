@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import AsyncexecError
 from asyncexec.storage.chunks.chunk_keys import ChunkKeys, chunk_keys_of
 from asyncexec.storage.chunks.listed_grids import listed_counts
+from asyncexec.storage.chunks.written_by import written_by_runs
 from asyncexec.storage.places.creation import described
 from asyncexec.storage.places.errors import replaced, storage_error
 from asyncexec.storage.places.metadata import NAMES, read_file
@@ -180,7 +181,8 @@ def remove_staged(target: Target) -> None:
     def remove(objects: Objects) -> None:
         own = stamp_of(read_staged(target.place))
         if own is None or own.run == target.stamp.run:
-            _remove_chunks(objects, target.ref.keys, target.ref.blocks)
+            chunks = _chunks_of(objects, target.ref.keys, target.ref.blocks)
+            objects.remove_all(written_by_runs(target.place, chunks))
             objects.remove(STAGED)
 
     with_errors(target.place, remove)
@@ -252,10 +254,14 @@ def _exchanged(objects: Objects, name: str, before: bytes, after: bytes) -> bool
 
 
 def _remove_chunks(objects: Objects, keys: ChunkKeys, grid: Shape) -> None:
+    objects.remove_all(_chunks_of(objects, keys, grid))
+
+
+def _chunks_of(objects: Objects, keys: ChunkKeys, grid: Shape) -> list[str]:
     folder = keys.prefix or ""
     # A chunk of an array without axes has no prefix.
     listed = objects.names(folder) if grid else objects.names()
-    objects.remove_all([name for name in listed if keys.index(name, grid) is not None])
+    return [name for name in listed if keys.index(name, grid) is not None]
 
 
 def _files(target: Target) -> dict[str, bytes]:

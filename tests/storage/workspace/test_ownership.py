@@ -18,6 +18,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage import locate, open_array, read, write
 from asyncexec.storage.places import claims
 from asyncexec.storage.places.metadata import documents
+from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import stamp_of
 from asyncexec.storage.workspace import publication, targets
 from asyncexec.storage.workspace.holding import Unheld
@@ -208,6 +209,28 @@ def test_undo_removes_only_what_the_run_itself_has_made(tmp_path, kind, elsewher
     loser.close(succeeded=False)
     np.testing.assert_array_equal(contents(place), (DATA + 2) * 4)
     assert sorted(p.name for p in tmp_path.glob("y.zarr*")) in ([], ["y.zarr"])
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_undo_keeps_what_others_have_put_under_the_name_of_a_chunk_not_written_yet(
+    tmp_path, overwrite
+):
+    """Where the store keeps the generation that a chunk was written with."""
+    place = place_of("obstore memory", tmp_path)
+    if overwrite:
+        stored(place, DATA)
+    before = set(objects_at(place).names())
+    plan = run_of(tmp_path, place, 1, overwrite=overwrite)
+    opened = opened_by(plan)
+    written, key = ("c.0.0", "c.2.2") if overwrite else ("c/0/0", "c/2/2")
+    obstore = pytest.importorskip("obstore")
+    obstore.put(place.store.store, f"y.zarr/{key}", b"theirs")
+    plan.run(opened, name=plan.stages[0].name, tasks=range(9))
+    plan.run(opened, name=plan.stages[1].name, tasks=[0])
+    assert written in objects_at(place).names()
+    opened.close(succeeded=False)
+    assert set(objects_at(place).names()) == {*before, key}
+    assert objects_at(place).get(key) == b"theirs"
 
 
 def test_of_runs_in_other_processes_a_bucket_takes_one(tmp_path, elsewhere):
