@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from asyncexec.masking import masked_logins
+from asyncexec.storage.places.copied_processes import OBSTORE_USE
 from asyncexec.storage.places.held_stores import is_of_icechunk
 from asyncexec.storage.places.repository_names import repository_name
 from asyncexec.storage.places.requests import TRY_SECONDS
@@ -109,7 +110,14 @@ class ClientFacts(NamedTuple):
 
 
 def facts_of(client: Any) -> ClientFacts:
-    """Return the facts about obstore's ``client``, which is asked for them once."""
+    """Return the facts about obstore's ``client``, which is asked for them once.
+
+    Raises
+    ------
+    UsageError
+        If no client works in this process.
+    """
+    OBSTORE_USE.check()
     number = id(client)
     found = _FACTS.get(number)
     if found is None:
