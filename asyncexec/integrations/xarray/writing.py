@@ -72,7 +72,7 @@ class Writing:
             self,
             options,
             called="to_zarr() or to_netcdf()",
-            instead="await ds.asyncexec.to_zarr(store)",
+            instead="await ds.asyncexec.to_zarr(store), or await asyncio.to_thread(ds.to_netcdf, path)",
         )
 
     def __dask_graph__(self) -> Any:

@@ -96,6 +96,17 @@ def test_a_new_variable_is_added_beside_lazy_coordinates_of_the_same_group(tmp_p
     xr.testing.assert_identical(opened(place), data.assign(w=data.v * 2))
 
 
+async def test_a_file_is_written_in_a_coroutine_as_the_error_says(tmp_path):
+    place = tmp_path / "a.nc"
+    with pytest.raises(
+        ax.errors.RunningLoopError, match=r"asyncio.to_thread\(ds.to_netcdf, path\)"
+    ):
+        chunked()[["t"]].to_netcdf(place, engine="scipy")
+    await asyncio.to_thread(chunked()[["t"]].to_netcdf, place, engine="scipy")
+    with xr.open_dataset(place, engine="scipy") as found:
+        assert list(found.data_vars) == ["t"]
+
+
 def test_from_other_processes(tmp_path):
     place = str(tmp_path / "a.zarr")
     with set_options(spec=PROCESSES):
