@@ -73,8 +73,8 @@ def over_chunks(
     limit : int
         What chunks of ``line`` aim at, in bytes.
     extra_of_line, extra_of_element : int
-        The bytes that a task holds beside blocks and result, for each element of its chunk of ``line`` and its block of
-        ``node``.
+        The bytes that a task holds in addition to blocks and result, for each element of its chunk of ``line`` and its
+        block of ``node``.
     """
     length = max(line.chunks[0], min(line.shape[0], limit // common_itemsize(line, node)))
     line = build.with_chunks(line, (length,))
