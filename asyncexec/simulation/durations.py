@@ -19,6 +19,7 @@ from asyncexec.config.checks import amount
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_real_number
+from asyncexec.simulation.plans import refuse_other_stages
 from asyncexec.simulation.recorded import read_run
 
 SPELLINGS = (
@@ -279,9 +280,7 @@ def durations_given(
         name = next((name for name in names if text.startswith(f"{name}=")), "")
         unknown, equals, _ = text.partition(":")[0].partition("=")
         if equals and not name:
-            raise OptionError(
-                f"durations are given for {unknown!r}; the stages are {', '.join(names)}"
-            )
+            refuse_other_stages([unknown], names, "durations")
         if name in found:
             which = f"stage {name!r}" if name else "all stages"
             raise OptionError(f"durations are given twice for {which}: {text!r}")

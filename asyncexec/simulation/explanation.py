@@ -224,9 +224,8 @@ def _found(run: RecordedRun, task: str) -> tuple[RecordedStage, int]:
 
 def _recorded(stage: RecordedStage, index: int) -> tuple[RecordedAttempt, ...]:
     own = stage.attempts.where(stage.attempts.task == index)
-    order = np.argsort(own.started, kind="stable")
-    columns = [getattr(own, each.name)[order].tolist() for each in fields(RecordedAttempt)]
-    return tuple(starmap(RecordedAttempt, zip(*columns, strict=True)))
+    rows = own.rows(*(each.name for each in fields(RecordedAttempt)))
+    return tuple(starmap(RecordedAttempt, rows))
 
 
 @dataclass(slots=True)

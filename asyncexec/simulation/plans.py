@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
@@ -85,6 +86,13 @@ def model_stage(
         operation=operation,
         idempotent=idempotent,
     )
+
+
+def refuse_other_stages(given: Iterable[str], stages: Iterable[str], what: str) -> None:
+    """Raise OptionError for the first name for which ``what`` is given that is none of ``stages``."""
+    names = list(stages)
+    if others := [name for name in given if name not in names]:
+        raise OptionError(f"{what} are given for {others[0]!r}; the stages are {', '.join(names)}")
 
 
 def _relation(tasks: int, relation: str) -> Relation:

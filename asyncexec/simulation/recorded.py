@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,11 @@ class Attempts:
         found = np.full(len(self), -1)
         found[order[1:][same]] = order[:-1][same]
         return found
+
+    def rows(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """Return these figures of each attempt as plain values, in the order of their starts."""
+        order = np.argsort(self.started, kind="stable")
+        return zip(*(getattr(self, name)[order].tolist() for name in names), strict=True)
 
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
         """Return the chosen attempts."""

@@ -121,14 +121,15 @@ def _known(attempts: Attempts) -> dict[tuple[int, int], _Replayed]:
     """Return attempts by task and number, from 1 in the order of their starts."""
     numbers: Counter[int] = Counter()
     found: dict[tuple[int, int], _Replayed] = {}
-    for place in np.argsort(attempts.started, kind="stable").tolist():
-        task = int(attempts.task[place])
+    for task, started, seconds, worker, ended in attempts.rows(
+        "task", "started", "seconds", "worker", "status"
+    ):
         numbers[task] += 1
-        status = _BY_ITSELF.get(str(attempts.status[place]))
+        status = _BY_ITSELF.get(ended)
         found[task, numbers[task]] = _Replayed(
-            float(attempts.started[place]),
-            float(attempts.seconds[place]) * (RUNS_ON if status is None else 1.0),
-            str(attempts.worker[place]),
+            started,
+            seconds * (RUNS_ON if status is None else 1.0),
+            worker,
             status or Status.SUCCEEDED,
         )
     return found

@@ -22,6 +22,7 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.box import point, unravel
 from asyncexec.simulation.durations import ByTask, Constant, Durations, Seconds
 from asyncexec.simulation.noise import QUIET, Noise, NoiseFunction, SimulatedAttempt
+from asyncexec.simulation.plans import refuse_other_stages
 from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun, RecordedStage
 from asyncexec.simulation.task_causes import (
     ALIKE_Z,
@@ -176,11 +177,7 @@ def separate_run(
     OptionError
         If none is given for a stage of which no attempt succeeded, or one for a stage that is not there.
     """
-    names = [stage.name for stage in run.stages]
-    if unknown := [name for name in durations if name not in names]:
-        raise OptionError(
-            f"durations are given for {unknown[0]!r}; the stages are {', '.join(names)}"
-        )
+    refuse_other_stages(durations, (stage.name for stage in run.stages), "durations")
     found: dict[str, Separated] = {}
     for place, stage in enumerate(run.stages):
         if stage.name in durations or not stage.tasks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from types import MappingProxyType
@@ -11,7 +11,6 @@ from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.config.checks import whole_number
-from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
 from asyncexec.plan.limit import Limit, checked_limits
@@ -30,6 +29,7 @@ from asyncexec.simulation.durations import AnyDurations, durations_of
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, AnyNoise, noise_of
+from asyncexec.simulation.plans import refuse_other_stages
 from asyncexec.simulation.virtual_backend import VirtualBackend
 from asyncexec.straggler.task_sizes import SizedIO
 
@@ -111,9 +111,8 @@ def simulate(
     seed = whole_number(seed, "simulation: seed", least=0)
     plan = with_late_tasks(plan, late_tasks)
     names = [stage.name for stage in plan.stages]
-    _check_sizes(sizes, names)
+    refuse_other_stages(sizes, names, "simulation: sizes")
     whole = sized_plan(plan)
-    names = [stage.name for stage in plan.stages]
     draws = Draws(
         seed, [durations_of(n, durations) for n in names], [noise_of(n, noise) for n in names]
     )
@@ -173,14 +172,6 @@ def simulate(
         seed=seed,
         **host.trace.sums(),
     )
-
-
-def _check_sizes(sizes: Iterable[str], names: Sequence[str]) -> None:
-    for name in sizes:
-        if name not in names:
-            raise OptionError(
-                f"simulation: sizes are given for {name!r}; the stages are {', '.join(names)}"
-            )
 
 
 def _capabilities(cluster: Cluster) -> Capabilities:
