@@ -85,12 +85,10 @@ class AttemptMonitor[A: WatchedAttempt]:
         Backups that were the first to succeed.
     """
 
-    # Not formatted: a line a name says no more.
-    __slots__ = (
-        "_attempts", "_copies", "_figures", "_kills", "_like", "_metered", "_restart_model",
-        "_slots", "_snapshot", "_starts", "_typical", "active", "attempts", "backups",
-        "checked_at", "completions", "drift", "history", "rule", "sizes", "started_at",
-        "statistics", "won_backups",
+    __slots__ = (  # Not formatted: a line a name says no more.
+        "_attempts", "_copies", "_figures", "_kills", "_like", "_metered", "_restart_model", "_slots",
+        "_snapshot", "_starts", "_typical", "active", "attempts", "backups", "checked_at", "completions",
+        "drift", "history", "rule", "sizes", "started_at", "statistics", "won_backups",
     )  # fmt: skip
 
     def __init__(
@@ -241,9 +239,8 @@ class AttemptMonitor[A: WatchedAttempt]:
 
         Where losers run on, it costs as much as what it is for, which is expected to run for as long again.
         """
-        work = self.statistics.total_seconds + self._running_seconds(
-            self.copies.figures(now)[0], now
-        )
+        copies, _ = self.copies.figures(now)
+        work = self.statistics.total_seconds + self._running_seconds(copies, now)
         return self._kills or self.copies.paid_by(work, seconds, queued=len(self.backups), now=now)
 
     def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
