@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from asyncexec.events.outcome import Status
@@ -34,6 +35,7 @@ class _Running[A](NamedTuple):
     attempt: A
     # How old the task's oldest attempt was when the backup started.
     overtaking_seconds: float
+    on_idle_slot: bool
 
 
 class CopyWatch[A: WatchedAttempt]:
@@ -53,13 +55,25 @@ class CopyWatch[A: WatchedAttempt]:
         Backups that were sent to the backend and have not ended.
     ended : int
         Backups that have ended.
+    for_idle_slots : set of int
+        The tasks whose next backup is for an idle slot, while nothing of the stage is queued.
     """
 
-    __slots__ = ("_kills", "_like", "_longer", "_own", "_running", "ended", "sent")
+    __slots__ = (
+        "_kills",
+        "_like",
+        "_longer",
+        "_own",
+        "_running",
+        "ended",
+        "for_idle_slots",
+        "sent",
+    )
 
     def __init__(self, like: CopyLedger, *, kills: bool, longer: ShareLonger) -> None:
         self.sent = 0
         self.ended = 0
+        self.for_idle_slots: set[int] = set()
         self._like = like
         self._own = CopyLedger()
         self._kills = kills
@@ -68,7 +82,9 @@ class CopyWatch[A: WatchedAttempt]:
 
     def started(self, attempt: A, now: float) -> None:
         """Record that a backup has started on a worker."""
-        self._running[attempt.id] = _Running(attempt, _oldest_age(attempt, now))
+        on_idle_slot = attempt.task in self.for_idle_slots
+        self.for_idle_slots.discard(attempt.task)
+        self._running[attempt.id] = _Running(attempt, _oldest_age(attempt, now), on_idle_slot)
 
     def ended_with(self, attempt: A, outcome: Outcome, now: float) -> None:
         """Record that a backup that was sent has ended; its task's record still has it among its attempts."""
@@ -98,7 +114,7 @@ class CopyWatch[A: WatchedAttempt]:
         like = self._like.figures.minus(own)
         if self._running:
             seconds = expected = 0.0
-            for attempt, before in self._running.values():
+            for attempt, before, _ in self._running.values():
                 age = now - attempt.started
                 seconds += age if self._kills else age + before
                 expected += wins_expected(self._longer(age, attempt.task))
@@ -113,7 +129,7 @@ class CopyWatch[A: WatchedAttempt]:
         Parameters
         ----------
         work_seconds : float
-            The worker time of the stage's other attempts.
+            The worker time of the stage's attempts so far, those of backups that run included.
         age : float
             That of the attempt that it is for.
         queued : int
@@ -124,23 +140,26 @@ class CopyWatch[A: WatchedAttempt]:
         further = queued + 1 + self.sent - len(self._running)
         cost = copies.vain_seconds + copies.won_seconds + copies.running_seconds
         cost += _EXPECTED_AGES * age * further
-        return copies.won > 0 or cost <= _PAID_SHARE * (work_seconds + copies.overtaken_seconds)
+        work = work_seconds - copies.running_seconds + copies.overtaken_seconds
+        return copies.won > 0 or cost <= _PAID_SHARE * work
 
     def to_stop(self, decision: BackupDecision, now: float, *, idle_slots: int = 0) -> list[A]:
         """Return the backups that are to be stopped, none of which is its task's only attempt.
 
-        They have run in vain for as long as the decision says, or other tasks wait for slots (``idle_slots`` is
-        negative), and they yield them: the youngest first.
+        They have run in vain for as long as the decision says, or tasks wait for slots (``idle_slots`` is negative),
+        and those that took idle ones yield them: the youngest first.
         """
         running = list(self._stops(decision))
         stopped = [attempt for attempt, due in running if now >= due]
-        wanted = -idle_slots - len(stopped)
-        for attempt, due in reversed(running) if wanted > 0 else ():
-            young = _oldest_age(attempt, now) < decision.yields_below_seconds
-            if young and now < due and wanted > 0:
-                stopped.append(attempt)
-                wanted -= 1
-        return stopped
+        wanted = max(0, -idle_slots - len(stopped))
+        young = (
+            attempt
+            for attempt, due in reversed(running)
+            if now < due
+            and self._running[attempt.id].on_idle_slot
+            and _oldest_age(attempt, now) < decision.yields_below_seconds
+        )
+        return stopped + list(islice(young, wanted))
 
     def yields(self, decision: BackupDecision) -> bool:
         """Return whether any backup may have to leave its slot to another task."""
@@ -154,7 +173,7 @@ class CopyWatch[A: WatchedAttempt]:
         """Yield the backups that can be stopped, with the times at which they are to be."""
         if not self._kills or decision.stop_seconds == math.inf:
             return
-        for attempt, overtaking in self._running.values():
+        for attempt, overtaking, _ in self._running.values():
             record = attempt.task_record
             if record is None or record.complete or len(record.alive) < 2:
                 continue

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.stage_result import StageResult
-    from asyncexec.straggler.copy_ledger import CopyFigures, CopyLedger
+    from asyncexec.straggler.copy_ledger import CopyLedger
     from asyncexec.straggler.rule import Rule
     from asyncexec.straggler.task_sizes import TaskSizes
     from asyncexec.straggler.watched import WatchedAttempt, WatchedTask
@@ -222,7 +222,10 @@ class AttemptMonitor[A: WatchedAttempt]:
         age = decision.age_seconds
         if age is None or (room := self._room(decision)) <= 0:
             return []
-        return list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
+        slow = list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
+        if draining:
+            self.copies.for_idle_slots.update(a.task for a in slow)
+        return slow
 
     def may_try_another(self, attempt: A) -> bool:
         """Return whether an attempt that seems to hang may have a backup, even if the rule grants none.
@@ -235,13 +238,9 @@ class AttemptMonitor[A: WatchedAttempt]:
         return self.active and possible and attempt.task not in self.backups
 
     def pays_for_another(self, seconds: float, now: float) -> bool:
-        """Return whether the work so far pays for a backup of an attempt that has run for so long.
-
-        Where losers run on, it costs as much as what it is for, which is expected to run for as long again.
-        """
-        copies, _ = self.copies.figures(now)
-        work = self.statistics.total_seconds + self._running_seconds(copies, now)
-        return self._kills or self.copies.paid_by(work, seconds, queued=len(self.backups), now=now)
+        """Return whether the work so far pays for one more backup, of an attempt that has run for so long."""
+        done = self.statistics.total_seconds + len(self.attempts) * now - self.started_at
+        return self._kills or self.copies.paid_by(done, seconds, queued=len(self.backups), now=now)
 
     def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
         """Return the backups that are to be stopped by the last decision.
@@ -368,16 +367,12 @@ class AttemptMonitor[A: WatchedAttempt]:
         running = len(self.attempts) if known is self.statistics else 0
         return 1.0 - below / (known.count + running)
 
-    def _running_seconds(self, copies: CopyFigures, now: float) -> float:
-        """Return the worker time so far of the attempts that run, but for backups."""
-        return max(0.0, len(self.attempts) * now - self.started_at - copies.running_seconds)
-
     def _view(
         self, now: float, elapsed_seconds: float, *, draining: bool, idle_slots: int
     ) -> StageView:
         copies, like = self.copies.figures(now)
         own = self.statistics.count if self._is_small else 0
-        running = self._running_seconds(copies, now)
+        running = max(0.0, len(self.attempts) * now - self.started_at - copies.running_seconds)
         return StageView(
             tasks=self._figures.tasks,
             completed=self._figures.completed,

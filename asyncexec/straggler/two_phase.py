@@ -241,7 +241,7 @@ def _trial(view: StageView, trust: BackupTrust) -> BackupDecision:
         backups=min(_room(view), view.running_backups + affordable),
         stop_seconds=enough,
         stop_share=_TRIAL_AGES if view.draining else 0.0,
-        yields_below_seconds=rare if view.draining else 0.0,
+        yields_below_seconds=rare,
     )
 
 

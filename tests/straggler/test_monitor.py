@@ -256,6 +256,7 @@ def test_the_youngest_backups_leave_their_slots_where_other_tasks_wait_for_some(
     monitor = monitor_of(Yielding())
     firsts = [Attempt(n, n, started=float(started)) for n, started in enumerate((0, 11, 12))]
     copies = [Attempt(10 + n, n, started=21.0 + n) for n in range(3)]
+    monitor.copies.for_idle_slots.update(range(3))
     for first, copy in zip(firsts, copies, strict=True):
         first.task_record = copy.task_record = Task({first.id: first, copy.id: copy})
         monitor.copies.started(copy, copy.started)
@@ -265,6 +266,16 @@ def test_the_youngest_backups_leave_their_slots_where_other_tasks_wait_for_some(
     assert monitor.in_vain(25.0, idle_slots=-1) == [copies[2]]
     assert monitor.in_vain(25.0, idle_slots=-9) == [copies[2], copies[1]]
     assert monitor.next_check(draining=True, idle_slots=-1) == 25.0 + CHECK_SECONDS
+
+
+def test_backups_that_took_no_idle_slot_keep_theirs_where_other_tasks_wait():
+    monitor = monitor_of(Yielding())
+    first, copy = Attempt(1, 1, started=12.0), Attempt(11, 1, started=21.0)
+    first.task_record = copy.task_record = Task({1: first, 11: copy})
+    monitor.copies.started(copy, 21.0)
+    running(monitor, first, copy)
+    slow(monitor, 25.0)
+    assert monitor.in_vain(25.0, idle_slots=-9) == []
 
 
 def test_a_task_whose_backup_was_given_up_is_to_be_older_before_it_has_another():
