@@ -61,16 +61,26 @@ class Limits:
 
 
 def time_out(
-    stage: StageState, now: float, idle_slots: int, *, stopping: bool = False
+    stage: StageState,
+    now: float,
+    idle_slots: int,
+    *,
+    others: Iterable[StageState] = (),
+    stopping: bool = False,
 ) -> list[int]:
     """Mark the attempts of a stage that run for too long, and return their ids: they are to be stopped.
 
-    A task that seems to hang first gets a backup, if a slot is idle or others of its stage go on, so that one will be:
-    where it is only long, an attempt that is stopped has run in vain. None does while the run is ``stopping``.
+    A task that seems to hang first gets a backup, if a slot is idle, or one will be, as others of its stage or of the
+    ``others`` go on: where it is only long, an attempt that is stopped has run in vain. None does while the run is
+    ``stopping``.
     """
     too_old = list(overdue(stage, now))
     if too_old and stage.detects_hangs:
-        goes_on = idle_slots > 0 or len(too_old) < len(stage.running.monitor.attempts)
+        goes_on = (
+            idle_slots > 0
+            or len(too_old) < len(stage.running.monitor.attempts)
+            or any(other is not stage and _goes_on(other, now) for other in others)
+        )
         if goes_on and not stopping:
             too_old = [a for a in too_old if not (_waits(stage, a, now) or _backed_up(stage, a))]
         for attempt in too_old:
@@ -79,6 +89,12 @@ def time_out(
     for attempt in too_old:
         attempt.timed_out = True
     return [attempt.id for attempt in too_old]
+
+
+def _goes_on(stage: StageState, now: float) -> bool:
+    """Return whether the newest attempt of a stage that runs does not seem to hang."""
+    newest = next(reversed(stage.running.monitor.attempts.values()), None)
+    return newest is not None and now < newest.started + stage.hang_seconds
 
 
 def _backed_up(stage: StageState, attempt: AttemptRecord) -> bool:

@@ -88,7 +88,7 @@ class RunClock:
         idle = self._idle_slots()
         for stage in due:
             if self._watches(stage):
-                too_old += time_out(stage, now, idle, stopping=stopping)
+                too_old += time_out(stage, now, idle, others=self._watched, stopping=stopping)
                 if not stopping:
                     back_up_slow(self._plan, stage, now, idle)
                     too_old += give_up_backups(stage, now, idle)

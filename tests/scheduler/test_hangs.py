@@ -6,6 +6,8 @@ from asyncexec.backends.contract import AttemptSpec
 from asyncexec.errors import TaskTimeoutError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.plan import Plan
+from asyncexec.plan.relations import identity
+from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
 from asyncexec.straggler import Off, TwoPhase
@@ -135,6 +137,28 @@ def test_where_all_attempts_seem_to_hang_and_no_slot_is_idle_they_are_stopped():
         bench.start(job)
     bench.pass_time(75.0)
     assert sorted(bench.cancelled()) == sorted(job.attempt for job in stuck)
+
+
+def test_what_seems_to_hang_is_not_stopped_where_attempts_of_another_stage_go_on():
+    first = Stage(name="first", kernel=max, shape=(20,))
+    then = Stage(name="then", kernel=min, shape=(20,), inputs=(Read("first", identity((20,))),))
+    bench = Workbench(Plan((first, then)), slots=4, straggler=PATIENT[0])
+    stuck, others = None, {}
+    while bench.now < 110.0:
+        for job in bench.send():
+            bench.start(job)
+            if bench.jobs[job.attempt][0] == "then":
+                others[job] = bench.now
+            elif stuck is None:
+                stuck = job.attempt
+            elif job.task != 0:
+                bench.end(job, seconds=1.0)
+        bench.pass_time(1.0)
+        for job in [job for job, at in others.items() if bench.now >= at + 30.0]:
+            del others[job]
+            bench.end(job, seconds=30.0)
+        assert stuck not in bench.cancelled()
+    assert stuck is not None
 
 
 def test_without_backups_what_seems_to_hang_is_stopped():
