@@ -36,6 +36,7 @@ CODES = {
     503: "SlowDown",
 }
 FOREVER = 1e9
+QUIET_TURNS = 10
 
 
 @dataclass(slots=True)
@@ -198,11 +199,15 @@ class FaultProxy:
     async def _end(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        # Those of connections that were accepted meanwhile come on top.
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        # Connections that were accepted meanwhile get their tasks some turns of the loop later.
+        quiet = 0
+        while quiet < QUIET_TURNS:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            quiet = 0 if tasks else quiet + 1
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
         for writer in [*self._clients, *(writer for _, writer in self._idle)]:
             writer.transport.abort()
         # Transports that were aborted close in the loop's next turn.
