@@ -15,16 +15,16 @@ class ObstoreUse:
 
     Attributes
     ----------
-    has_begun : bool
-        Whether this process has made a request.
+    is_checked : bool
+        Whether this process has been checked for its first request, so that others need not be.
     was_copied : bool
-        Whether the one had that it is a copy of.
+        Whether it is a copy of one that had made a request.
     """
 
-    __slots__ = ("has_begun", "was_copied")
+    __slots__ = ("is_checked", "was_copied")
 
     def __init__(self) -> None:
-        self.has_begun = self.was_copied = False
+        self.is_checked = self.was_copied = False
 
     def check(self) -> None:
         """Note that a request is to be made.
@@ -40,13 +40,13 @@ class ObstoreUse:
                 "Give the pool another way to start its workers: "
                 "ProcessPoolExecutor(4, mp_context=multiprocessing.get_context('forkserver')), or executor='processes'"
             )
-        if not self.has_begun:
-            self.has_begun = True
+        if not self.is_checked:
+            self.is_checked = True
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._copied)
 
     def _copied(self) -> None:
-        self.was_copied = True
+        self.is_checked, self.was_copied = False, True
 
 
 OBSTORE_USE = ObstoreUse()

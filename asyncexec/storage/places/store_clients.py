@@ -117,7 +117,8 @@ def facts_of(client: Any) -> ClientFacts:
     UsageError
         If no client works in this process.
     """
-    OBSTORE_USE.check()
+    if not OBSTORE_USE.is_checked:
+        OBSTORE_USE.check()
     number = id(client)
     found = _FACTS.get(number)
     if found is None:
