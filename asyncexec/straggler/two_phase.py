@@ -74,7 +74,7 @@ _TRIAL_AGES = 0.75
 _DOUBTFUL_AGES = 2.0
 # While tasks are queued, backups delay them: the share of the work for a trial, and for what stands apart.
 _QUEUED_SHARE = 0.005
-_QUEUED_RESERVE = 0.02
+_QUEUED_RESERVE = 0.01
 # What backups may cost, net, once one has won: a share of the work, and so many backups where there are many tasks.
 _NET_SHARE = 0.12
 _NET_BACKUPS = 2.5

@@ -232,6 +232,15 @@ def test_a_backup_waits_as_long_as_its_worker_takes_to_come_up():
     assert TwoPhase().threshold(replace(quick, cold_start_seconds=20.0)) == 21.0
 
 
+def test_while_tasks_are_queued_a_trial_waits_until_the_work_pays_for_it():
+    """A backup of 12.5 s, of a task that is far longer than the others, and 1% of the work."""
+    rule, rare = TwoPhase(), 3.3 * 10.0
+    few = view([10.0] * 100, tasks=200, slots=10, idle_slots=-10)
+    assert rule.threshold(few) > 10 * rare
+    many = view([10.0] * 130, tasks=200, slots=10, idle_slots=-10)
+    assert rule.threshold(many) == pytest.approx(rare, rel=0.02)
+
+
 def test_where_losers_run_on_all_backups_together_cost_a_share_of_the_work():
     rule = TwoPhase()
     stage = view(
