@@ -98,11 +98,14 @@ class ConcurrentRunner:
         self._running: dict[int, asyncio.Task[Outcome]] = {}
         self._started_at: dict[int, float] = {}
         self._stopping: set[int] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start the attempts as lanes are free."""
+        """Start the attempts as lanes are free; those that were stopped before have ended."""
+        if self._over:
+            return
         self._loop = asyncio.get_running_loop()
         FORKS.watch_loop(self._loop)
         if self._specs:
@@ -263,7 +266,8 @@ class ConcurrentRunner:
         # What is left in the queue was dropped, and has its outcome.
         if not self._over and not self._running and len(self._specs) == len(self._dropped):
             self._over = True
-            FORKS.leave_loop(self._loop)
+            if self._loop is not None:
+                FORKS.leave_loop(self._loop)
             if self._held:
                 let_go()
             self._ended()
