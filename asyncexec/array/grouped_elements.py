@@ -56,15 +56,18 @@ class GroupedElements:
         self, ufunc: np.ufunc, values: Elements, dtype: np.dtype[Any], identity: Any
     ) -> Elements:
         """Return the reduction of ``values`` in each group; ``identity`` where there is no group."""
-        found = self.filled(identity, dtype)
         through = ufunc_dtype(dtype)
-        if not len(self.starts):
+        if values[:1].size < _FEW or not len(self.starts):
+            found = self.filled(identity, dtype)
+            if len(self.starts):
+                found[self.slots] = ufunc.reduceat(values, self.starts, axis=0, dtype=through)
             return found
-        if values[:1].size < _FEW:
-            found[self.slots] = ufunc.reduceat(values, self.starts, axis=0, dtype=through)
-            return found
+        found = np.empty((self.size, *self.values.shape[1:]), dtype)
         for slot, rows in self.each():
-            found[slot] = ufunc.reduce(values[rows], axis=0, dtype=through)
+            ufunc.reduce(values[rows], axis=0, dtype=through, out=found[slot])
+        absent = np.ones(self.size, np.bool_)
+        absent[self.slots] = False
+        found[absent] = identity
         return found
 
     @property

@@ -133,6 +133,10 @@ class MergePasses:
         return tuple(ufunc(one, other, out=one) for ufunc, one, other in triples)
 
     @property
+    def adds_in_place(self) -> bool:
+        return bool(merging_ufuncs(self.reducer))
+
+    @property
     def adding_copies(self) -> int:
         return 0 if merging_ufuncs(self.reducer) else MERGING_COPIES
 

@@ -55,6 +55,10 @@ class NanMean:
         return total, number
 
     @property
+    def adds_in_place(self) -> bool:
+        return True
+
+    @property
     def adding_copies(self) -> int:
         return 0
 

@@ -45,6 +45,11 @@ class Reducer(Protocol):
         """Return the partial result of a block; ``origin`` are its first element's numbers."""
         ...
 
+    @property
+    def adds_in_place(self) -> bool:
+        """Whether :meth:`add` overwrites what is held; then :meth:`start` returns memory of its own, for that."""
+        ...
+
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         """Merge partial results that lie side by side along ``axes``.
 
@@ -108,6 +113,11 @@ class MergedInPairs:
     ) -> tuple[Part, ...]:
         """Merge the partial result of the elements that follow, as :meth:`Reducer.add` has it."""
         return merged_pair(self, held, parts, axes, counts)
+
+    @property
+    def adds_in_place(self) -> bool:
+        """Whether :meth:`add` overwrites what is held: it does not."""
+        return False
 
     @property
     def adding_copies(self) -> int:
@@ -175,6 +185,10 @@ class Accumulate:
         self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
     ) -> tuple[Part, ...]:
         return (self.ufunc(held[0], parts[0], out=held[0]),)
+
+    @property
+    def adds_in_place(self) -> bool:
+        return True
 
     @property
     def adding_copies(self) -> int:
@@ -258,6 +272,10 @@ class Variance:
         squares += more
         squares += _squared(apart) * (before * (behind / total))
         return mean, squares
+
+    @property
+    def adds_in_place(self) -> bool:
+        return True
 
     @property
     def adding_copies(self) -> int:
@@ -385,6 +403,10 @@ class Extent:
     ) -> tuple[Part, ...]:
         (low, high), (lower, higher) = held, parts
         return np.minimum(low, lower, out=low), np.maximum(high, higher, out=high)
+
+    @property
+    def adds_in_place(self) -> bool:
+        return True
 
     @property
     def adding_copies(self) -> int:

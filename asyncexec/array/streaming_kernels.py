@@ -101,14 +101,15 @@ class StreamedKernel:
         made = self.kernel(piece, *inputs)
         parts = iter(made if len(self.kernel.results) > 1 else (made,))
         found: Held = []
+        others = [block for block in inputs if block is not None]
         with np.errstate(all="ignore"):
             for number, merge in enumerate(self.merges):
                 arrays = merge.reducer.partial_dtypes
-                new = tuple(np.asarray(next(parts)) for _ in arrays)
+                new = tuple([np.asarray(next(parts)) for _ in arrays])
                 count = merge.count(piece)
                 if held is None:
-                    # A copy, as what comes next is merged into it.
-                    found.append((tuple(part.copy(order="K") for part in new), count))
+                    found.append((_kept(merge.reducer, new, others), count))
+                    others += new
                     continue
                 before, elements = held[number]
                 both = merge.reducer.add(before, new, merge.axes, (elements, count))
@@ -124,3 +125,20 @@ class StreamedKernel:
         if self.after is not None:
             return self.after(index, *found)
         return found[0] if len(found) == 1 else tuple(found)
+
+
+def _kept(reducer: Reducer, parts: tuple[Part, ...], others: Sequence[Any]) -> tuple[Part, ...]:
+    """Return the first partial result, into which others are merged.
+
+    What has no memory of its own is copied: it may be an input, or that of another reduction of the same (``others``).
+    """
+    return tuple(
+        [
+            part
+            if reducer.adds_in_place
+            and part.flags.writeable
+            and not any(np.may_share_memory(part, other) for other in others)
+            else part.copy(order="K")
+            for part in parts
+        ]
+    )

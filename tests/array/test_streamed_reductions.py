@@ -10,10 +10,12 @@ from hypothesis import given, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.array.kernels import FusedKernel
 from asyncexec.array.optimizer.choice import EVERY_RULE
+from asyncexec.array.reducers import Accumulate
 from asyncexec.array.reduction_tasks import ChunksOfReduction, enough_tasks
 from asyncexec.array.streamed_reductions import LARGE_BYTES, MOST_PIECES, piece_lengths
-from asyncexec.array.streaming_kernels import StreamedKernel
+from asyncexec.array.streaming_kernels import MergePieces, StreamedKernel
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.lengths import lengths_of
@@ -193,6 +195,34 @@ async def test_quadratic_means_read_each_chunk_of_both_arrays_once(stored, tasks
     a, b = stored[1:]
     for found, (x, y) in zip(result.value, ((a, a), (b, b), (a, b)), strict=True):
         np.testing.assert_allclose(found, (x * y).mean(axis=0), rtol=1e-6)
+
+
+def kept_apart(reducer, arguments, *inputs):
+    """What a task of two pieces with these inputs makes, by kernels that put out `arguments` of them."""
+    parts = of_blocks((2,), (1,))
+    merge = MergePieces(
+        reducer=reducer, axes=(0,), units=(1,), extents=(2,), last=None, access=parts
+    )
+    kernel = FusedKernel((parts,) * len(inputs), (), arguments)
+    results = tuple((number, 0) for number in range(len(arguments)))
+    pieces = Pieces((2,), (2,))
+    taken = StreamedKernel(kernel, (merge,) * len(arguments), results, pieces)
+    return taken((0,), [((0,), inputs), ((1,), inputs)])
+
+
+@pytest.mark.parametrize("writeable", [True, False])
+def test_merging_leaves_what_a_task_has_read_as_it_was(writeable):
+    held = np.arange(3.0)
+    held.flags.writeable = writeable
+    found = kept_apart(Accumulate(np.add, held.dtype, held.dtype), (0,), held)
+    assert found.tolist() == [0.0, 2.0, 4.0]
+    assert held.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_two_reductions_of_the_same_partial_results_are_merged_apart():
+    made = np.ones(3)
+    found = kept_apart(Accumulate(np.add, made.dtype, made.dtype), (0, 0), made)
+    assert [each.tolist() for each in found] == [[2.0, 2.0, 2.0]] * 2
 
 
 def test_what_is_made_of_a_finished_reduction_alone_is_made_by_its_tasks(stored):
