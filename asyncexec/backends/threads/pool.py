@@ -2,8 +2,8 @@
 
 A thread wakes the loop when a batch has ended, at most once until the loop has collected. While batches run, a timer
 looks every 20 ms at what each thread runs: so the start of a long attempt is reported, with the outcomes of the short
-ones before it, although the thread is deep in a kernel and can report nothing. There is no timer while all threads are
-idle.
+ones before it, although the thread is deep in a kernel and can report nothing; and the threads of linear algebra are
+limited, whatever loads it. There is no timer while all threads are idle.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.backends.report_stream import ReportStream
+from asyncexec.backends.threads.blas import BlasShare
 from asyncexec.backends.threads.worker_side import WorkerThread
 from asyncexec.errors import BackendError
 from asyncexec.worker.chain_batch import ChainBatch
@@ -83,6 +84,7 @@ class ThreadPool:
         self._woken = False
         self._all_exited = asyncio.Event()
         self._stream = stream
+        self._blas = BlasShare()
         self._context = copy_context()  # in which the loop collects, rather than in that of a task
         self._loop_batches: LoopBatches | None = None
         EVENT_LOOP.keep()
@@ -165,6 +167,7 @@ class ThreadPool:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self._blas.of(0)
             await ended(EVENT_LOOP.let_go())
 
     def _on_loop(self) -> LoopBatches:
@@ -257,11 +260,12 @@ class ThreadPool:
 
     def _tick(self) -> None:
         self._timer = None
-        for batch in [w.batch for w in self._workers]:
-            if batch is not None:
-                outcomes = batch.reports.outcomes()
-                self._report(batch.reports.notes(), 0)
-                self._report([*outcomes, *batch.reports.starts()], len(outcomes))
+        running = [batch for w in self._workers if (batch := w.batch) is not None]
+        for batch in running:
+            outcomes = batch.reports.outcomes()
+            self._report(batch.reports.notes(), 0)
+            self._report([*outcomes, *batch.reports.starts()], len(outcomes))
+        self._blas.of(len(running))
         if self._batches:
             self._check_stuck()
             self._schedule_tick()
