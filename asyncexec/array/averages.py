@@ -9,10 +9,11 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import floating
+from asyncexec.array.extreme_reducers import Extent
 from asyncexec.array.index_kernels import is_nonzero
 from asyncexec.array.logic import not_equal
 from asyncexec.array.manipulation import broadcast_to
-from asyncexec.array.reducers import Accumulate, Extent
+from asyncexec.array.reducers import Accumulate
 from asyncexec.array.statistical import Axis, mean, reduced, sum as sum_of
 from asyncexec.array.wrapping import as_array, elementwise
 

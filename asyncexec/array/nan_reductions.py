@@ -20,8 +20,9 @@ from asyncexec.array.dtypes import (
     real_dtype,
     warn_of_discarded,
 )
+from asyncexec.array.extreme_reducers import ArgExtreme
 from asyncexec.array.nan_reducers import NanMean, NanVariance
-from asyncexec.array.reducers import Accumulate, ArgExtreme
+from asyncexec.array.reducers import Accumulate
 from asyncexec.array.statistical import Axis, reduced
 from asyncexec.array.wrapping import as_array, elementwise
 

@@ -12,8 +12,8 @@ from asyncexec.array.array import Array
 from asyncexec.array.chunk_tables import array_or_scalar, common_itemsize, over_chunks
 from asyncexec.array.dtypes import as_element
 from asyncexec.array.evaluation import evaluated
+from asyncexec.array.extreme_reducers import ArgExtreme
 from asyncexec.array.operands import chunk_limit, common_spec
-from asyncexec.array.reducers import ArgExtreme
 from asyncexec.array.search_kernels import BinNumbers, CountBelow
 from asyncexec.array.statistical import reduced
 from asyncexec.array.wrapping import as_array, elementwise

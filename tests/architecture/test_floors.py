@@ -88,7 +88,7 @@ OPTIONAL = {
 }
 
 # Always installed, and dear: a worker that does not need them must not load them.
-DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "zarr"}
+DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "threadpoolctl", "zarr"}
 
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {

@@ -70,7 +70,7 @@ class _ProcessLimit:
         if "numpy" not in sys.modules:
             return []
         if len(sys.modules) != self._modules:
-            from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - for tasks that take a while alone
+            from threadpoolctl import ThreadpoolController  # costs 2 ms
 
             found = ThreadpoolController().select(user_api="blas")
             self._loaded = found.lib_controllers

@@ -30,7 +30,7 @@ def allowed(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize(("busy", "expected"), [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (50, 1)])
+@pytest.mark.parametrize("busy, expected", [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (50, 1)])
 def test_each_of_the_tasks_that_run_has_an_equal_share(busy, expected):
     share = BlasShare()
     share.of(busy)
