@@ -15,6 +15,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from asyncexec.plan.locality import Locality
+
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
     from asyncexec.plan.stage import Stage
@@ -188,7 +190,7 @@ def batch_size(
     """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once.
 
     Where it ``overlaps`` their input and output with kernels, it begins with a few; with one, where a batch reports
-    nothing before its end.
+    nothing before its end. In one process, the slots share what they are sent, and keep none of it from each other.
     """
     told = capabilities.tells_progress
     return BatchSize(
@@ -196,10 +198,17 @@ def batch_size(
         capabilities.call_seconds,
         at_once=at_once,
         rounds=_rounds(capabilities),
-        first=(FIRST_AT_ONCE if told else 1) if overlaps else None,
+        first=_first(capabilities) if overlaps else None,
         longest_seconds=math.inf if told or task_timeout is None else TIMEOUT_SHARE * task_timeout,
         history=history,
     )
+
+
+def _first(capabilities: Capabilities) -> int | None:
+    """Return how many tasks a slot runs at once before one has said how many keep its kernel busy; None for all."""
+    if not capabilities.tells_progress:
+        return 1
+    return None if capabilities.locality is Locality.SAME_PROCESS else FIRST_AT_ONCE
 
 
 def _rounds(capabilities: Capabilities) -> int:

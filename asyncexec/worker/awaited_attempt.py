@@ -75,7 +75,9 @@ async def run_awaited(
 
     try:
         index: Index = unravel(spec.task, shape)
-        result, read, computing = await _computed(program, spec, index, threads, call)
+        result, read, computing = await _computed(
+            program, spec, index, threads, call, kernels=kernels
+        )
         result, cached = await _settled(result)
         end_if_copied(process)
         if not control.take():
@@ -142,6 +144,8 @@ async def _computed(
     index: Index,
     threads: InThread,
     call: Callable[[Callable[[], Any]], Awaitable[Any]],
+    *,
+    kernels: PacedKernels | None,
 ) -> tuple[Any, int, float]:
     """Return what the kernel returns, the bytes read for it, and the seconds that it was called for, with waits."""
     kernel, io, read = program.kernel, program.io, 0
@@ -152,7 +156,8 @@ async def _computed(
 
         load = partial(_loaded, io, in_thread=threads)
         ahead = getattr(io, "reads_ahead", False)
-        return await taken_in_turn(kernel, index, load, call, ahead=ahead)
+        measured = None if kernels is None else partial(kernels.measured_piece, spec.attempt)
+        return await taken_in_turn(kernel, index, load, call, ahead=ahead, measured=measured)
     inputs: Any
     if io is None:
         inputs = await _decoded(tuple(spec.inputs), program.values) if spec.inputs else ()

@@ -24,14 +24,17 @@ async def taken_in_turn(
     call: Callable[[Callable[[], Any]], Awaited[Any]],
     *,
     ahead: bool = False,
+    measured: Callable[[float], object] | None = None,
 ) -> tuple[Any, int, float]:
     """Return what a task puts out, the bytes that it has read, and the seconds in which it has computed.
 
     ``kernel`` is a :class:`~asyncexec.plan.stage.PiecewiseKernel`; ``call`` computes, while others load. With
-    ``ahead``, the task's own next piece is loaded meanwhile, too.
+    ``ahead``, the task's own next piece is loaded meanwhile, too. ``measured`` is called with the seconds
+    that loading the first piece took, when it was computed with.
     """
     held: Any = None
     total, computing = 0, 0.0
+    start = time.perf_counter()
     loads = (_ahead if ahead else _one_by_one)(kernel.pieces(index), load)
     async with aclosing(loads):
         async for piece, (inputs, read) in loads:
@@ -43,6 +46,9 @@ async def taken_in_turn(
             held = await call(taking)
             computing += time.perf_counter() - began
             del taking
+            if measured is not None:
+                measured(began - start)
+                measured = None
     return await call(partial(kernel.finish, index, held)), total, computing
 
 

@@ -135,7 +135,7 @@ class LaneGroup:
         if self._kernels is None:
             lanes = self._lanes
             self.pace = Pace(self.limit, lanes.most_kernels)
-            self._kernels = PacedKernels(lanes.kernels, self.pace, lanes.slots)
+            self._kernels = PacedKernels(lanes.kernels, self.pace, lanes.slots, lanes.fill)
         return self._kernels
 
     def add(self, runner: BeginsAttempts) -> None:

@@ -199,11 +199,16 @@ class PacedKernels:
     pace : Pace
     slots : int
         The slots that share them.
+    widened : callable
+        Called when more attempts may run at once than before.
     """
 
-    def __init__(self, kernels: KernelThreads, pace: Pace, slots: int) -> None:
+    def __init__(
+        self, kernels: KernelThreads, pace: Pace, slots: int, widened: Callable[[], object]
+    ) -> None:
         self.threads = kernels.threads
         self.pace = pace
+        self._widened = widened
         self.leave = kernels.leave
         self._kernels = kernels
         self._slots = slots
@@ -217,6 +222,15 @@ class PacedKernels:
         """Record that an attempt has loaded and saved in that time; return how many a slot should run at once."""
         self.pace.measured(io_seconds, self._seconds.pop(attempt, 0.0))
         return -(-self.pace.width // self._slots)
+
+    def measured_piece(self, attempt: int, io_seconds: float) -> None:
+        """Record in what time the first piece of an attempt was loaded, and computed with.
+
+        Others begin for it, rather than when the attempt has taken all of its pieces.
+        """
+        if not self.pace.is_measured:
+            self.pace.measured(io_seconds, self._seconds.get(attempt, 0.0))
+            self._widened()
 
     def _timed(self, attempt: int, function: Callable[[], Any]) -> Any:
         began = time.perf_counter()

@@ -37,6 +37,11 @@ class Pace:
         self._io_seconds = self._kernel_seconds = 0.0
         self.width = min(most, FIRST * kernels)
 
+    @property
+    def is_measured(self) -> bool:
+        """True after the first attempt, or the first piece of one."""
+        return self._kernel_seconds > 0.0
+
     def measured(self, io_seconds: float, kernel_seconds: float) -> None:
         """Record the time that an attempt has taken to load and save, and that of its kernel, without their waits."""
         if not self._kernel_seconds:

@@ -117,6 +117,15 @@ def test_a_slot_is_sent_a_few_tasks_until_one_says_how_many_it_should_have():
     assert size.size(ready=2, slots=2) == 1
 
 
+def test_slots_of_one_process_share_what_they_are_sent_so_that_it_is_as_many_as_they_may_run_at_once():
+    capabilities = dataclasses.replace(UNTOLD, tells_progress=True, shares_slots=True)
+    process = dataclasses.replace(capabilities, locality=Locality.SAME_PROCESS)
+    several = batch_size(stage(), capabilities, at_once=64, overlaps=True)
+    assert several.size(ready=10_000, slots=2) == FIRST_AT_ONCE
+    one = batch_size(stage(), process, at_once=64, overlaps=True)
+    assert one.size(ready=10_000, slots=2) == 64
+
+
 UNTOLD = Capabilities(name="untold", batch_limit=512, overlaps=True, tells_progress=False)
 
 

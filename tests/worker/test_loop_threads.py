@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from asyncexec.worker.loop_threads import KernelThreads, LoopThreads, finished
+from asyncexec.worker.loop_threads import KernelThreads, LoopThreads, PacedKernels, finished
 from asyncexec.worker.pace import FIRST, Pace
 
 
@@ -86,3 +86,14 @@ def test_a_pace_has_as_many_as_load_and_save_while_one_computes(io_seconds, kern
     for _ in range(50):
         pace.measured(1.0, 1.0)
     assert 2 <= pace.width <= 3
+
+
+async def test_the_first_piece_of_an_attempt_says_how_many_others_begin():
+    threads, pace, widths = KernelThreads(1), Pace(64, kernels=1), []
+    kernels = PacedKernels(threads, pace, 1, lambda: widths.append(pace.width))
+    await kernels.run(1, lambda: None)
+    kernels.measured_piece(1, 1000.0)
+    assert widths == [64]
+    kernels.measured_piece(2, 0.0)
+    assert (widths, pace.width) == ([64], 64)
+    threads.close()
