@@ -230,6 +230,9 @@ async def run(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     async with contextlib.AsyncExitStack() as stack:
         ran = stack.enter_context(server())
         ways = await contenders(stack)
+        if options.only:
+            kept = (REFERENCE, *options.only)
+            ways = {name: way for name, way in ways.items() if name.startswith(kept)}
         for load in chosen:
             data = np.random.default_rng(0).random(load.shape)
             bench = Bench(load, ran, data)
@@ -249,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeat", type=int, default=None, help="turns (3; 1 for --quick)")
     parser.add_argument("--load", nargs="+", default=["small", "large", "shards"])
     parser.add_argument("--latency", nargs="+", type=float, default=[0.0, 0.03], help="seconds")
+    parser.add_argument("--only", nargs="+", help="beginnings of names, beside the reference")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args(arguments)
     options.repeat = options.repeat or (1 if options.quick else 3)
