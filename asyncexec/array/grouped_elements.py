@@ -70,6 +70,23 @@ class GroupedElements:
         found[absent] = identity
         return found
 
+    def merge_into(
+        self, held: Elements, ufunc: np.ufunc, values: Elements, dtype: np.dtype[Any]
+    ) -> None:
+        """Merge the reduction of ``values`` in each group into its place in ``held``, of shape ``(size, ...)``."""
+        through = ufunc_dtype(dtype)
+        if not len(self.starts):
+            return
+        if values[:1].size < _FEW:
+            found = ufunc.reduceat(values, self.starts, axis=0, dtype=through)
+            held[self.slots] = ufunc(held[self.slots], found)
+            return
+        # Of one group at a time, which the processor's cache may hold: that of all may be larger than the block.
+        found = np.empty(values.shape[1:], dtype)
+        for slot, rows in self.each():
+            ufunc.reduce(values[rows], axis=0, dtype=through, out=found)
+            ufunc(held[slot], found, out=held[slot])
+
     @property
     def lengths(self) -> Elements:
         """The number of elements in each place."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.array.grouped_elements import Coder, grouped_elements
-from asyncexec.array.grouped_reducers import GroupedReducer, merging_ufuncs
+from asyncexec.array.grouped_reducers import GroupedAccumulate, GroupedReducer, merging_ufuncs
 from asyncexec.array.reducers import MERGING_COPIES, merged_pair
 from asyncexec.array.slab_lengths import slabs_of
 
@@ -47,6 +47,19 @@ class StartGroups:
             return _groups_last(self.reducer.finish(parts))
         # Not copied: merging goes through memory in the same order, and what writes chunks copies them.
         return tuple(np.expand_dims(np.moveaxis(part, 0, -1), self.axes) for part in parts)
+
+    @property
+    def merges_blocks(self) -> bool:
+        """True where :meth:`merge_into` merges a block into a partial result without making one of the block."""
+        return isinstance(self.reducer, GroupedAccumulate) and self.size > 0 and not self.finishes
+
+    def merge_into(self, held: Sequence[Part], block: Part, labels: Part, numbers: Part) -> None:
+        """Merge what this returns for a block into ``held``, of the same shapes, group by group."""
+        assert isinstance(self.reducer, GroupedAccumulate)  # noqa: S101 - for type checkers
+        codes = labels if self.coder is None else self.coder(labels)
+        elements = grouped_elements(block, codes, self.axes, self.size, numbers)
+        groups_first = [np.moveaxis(np.squeeze(part, self.axes), -1, 0) for part in held]
+        self.reducer.merge_into(groups_first, elements)
 
 
 def _groups_last(part: Part) -> Part:

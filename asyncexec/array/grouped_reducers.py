@@ -85,10 +85,18 @@ class GroupedAccumulate:
         )
 
     def start(self, elements: GroupedElements) -> tuple[Part, ...]:
+        values = self._values(elements)
+        return (elements.reduced(self.ufunc, values, self.through, self.identity),)
+
+    def merge_into(self, held: Sequence[Part], elements: GroupedElements) -> None:
+        """Merge the partial result of ``elements`` into ``held``, as :meth:`start` returns one."""
+        elements.merge_into(held[0], self.ufunc, self._values(elements), self.through)
+
+    def _values(self, elements: GroupedElements) -> Part:
         values = elements.values if self.first is None else elements.values.astype(self.first)
         if self.skips_nan and values.dtype.kind in "fc":
             values = np.where(np.isnan(values), values.dtype.type(self.identity), values)
-        return (elements.reduced(self.ufunc, values, self.through, self.identity),)
+        return values
 
     def merge(self, parts: Sequence[Part], axes: Axes) -> tuple[Part, ...]:
         return (reduced_by(self.ufunc, parts[0], axes, self.through),)

@@ -225,6 +225,27 @@ def test_two_reductions_of_the_same_partial_results_are_merged_apart():
     assert [each.tolist() for each in found] == [[2.0, 2.0, 2.0]] * 2
 
 
+GROUPED = ["sum", "mean", "prod", "min", "max", "any", "all", "nansum", "nanprod", "nanmax"]
+
+
+@given(st.sampled_from(GROUPED), st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_groups_of_blocks_that_are_merged_directly_are_those_of_partial_results(
+    func, width, groups, seed
+):
+    rng = np.random.default_rng(seed)
+    data = rng.choice([0.0, 1.5, -2.25, 2.0**-30, np.nan, np.inf], (12, width))
+    labels = rng.integers(-1, groups, 12)
+
+    def found(tasks, rules):
+        x = streamed(data, (3, width), tasks=tasks, optimize=rules)
+        every = {"expected_groups": np.arange(groups), "method": "map-reduce"}
+        return run(xp.groupby_reduce(x, labels, func=func, axis=0, **every)[0])
+
+    direct = found(1, EVERY_RULE)
+    assert direct.tobytes() == found(1, ()).tobytes()
+    np.testing.assert_array_equal(direct, found(512, ()))
+
+
 def test_what_is_made_of_a_finished_reduction_alone_is_made_by_its_tasks(stored):
     u, v = opened(stored, reduction_tasks=1)
     assert len(quadratic_means(u, v).to_plan().stages) == 1
