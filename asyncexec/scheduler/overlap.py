@@ -1,7 +1,7 @@
 """The number of tasks that one slot loads, computes and saves at once, where their arrays are in stores elsewhere.
 
 While one of them computes, others wait for what they read or have written. There are as many as the budget of requests
-of a process lets be there, and as fit in the memory of a worker: each is projected to hold its data all the time, and
+of a process has work for, and as fit in the memory of a worker: each is projected to hold its data all the time, and
 what a worker holds before any data is there once.
 """
 
@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage, TaskIO
 
 
+FOR_EACH_REQUEST = 2
+"""The tasks for each request that a process may have under way, where one loop serves all slots.
+
+It takes in what one task has read while others ask: with as many tasks as requests, half of these were under way.
+"""
+
+
 def overlap_width(stage: Stage, io: TaskIO | None, capabilities: Capabilities, slots: int) -> int:
     """Return how many tasks of ``stage`` a slot runs at once because they wait for their input and output; 1 for one.
 
     ``slots`` are those of the backend now.
     """
-    if not isinstance(io, WaitingIO) or not capabilities.overlaps:
+    if not isinstance(io, WaitingIO) or io.requests == 1 or not capabilities.overlaps:
         return 1
     # A task that may not be repeated has its slot for itself: others could take it with them when they are stopped.
     if stage.concurrency is not None or not stage.idempotent or is_coroutine_function(stage.kernel):
         return 1
-    sharing = slots if capabilities.locality is Locality.SAME_PROCESS else 1
-    wanted = io.requests // max(1, sharing)
+    together = capabilities.locality is Locality.SAME_PROCESS
+    wanted = FOR_EACH_REQUEST * io.requests // max(1, slots) if together else io.requests
     return max(1, min(wanted, _fitting(stage.memory, capabilities.worker_bytes, wanted)))
 
 

@@ -54,10 +54,10 @@ def far(requests=64):
     return FarFiles(directory=Path(), requests=requests)
 
 
-def test_the_slots_of_one_process_share_its_budget_of_requests():
-    assert overlap_width(stage(), far(), THREADS, slots=4) == 16
+def test_the_slots_of_one_process_share_two_tasks_for_each_request_of_its_budget():
+    assert overlap_width(stage(), far(), THREADS, slots=4) == 32
     assert overlap_width(stage(), far(), PROCESSES, slots=4) == 64
-    assert overlap_width(stage(), far(), THREADS, slots=100) == 1
+    assert overlap_width(stage(), far(), THREADS, slots=200) == 1
 
 
 @pytest.mark.parametrize("allowed_mb, width", [(2000, 25), (400, 4), (250, 2), (175, 1)])
@@ -73,15 +73,17 @@ def test_no_more_tasks_share_a_slot_than_fit_in_the_memory_of_a_worker(allowed_m
     "made, io, can",
     [
         (stage(), far(requests=1), PROCESSES),
+        (stage(), far(requests=1), THREADS),
         (stage(), None, PROCESSES),
         (stage(), far(), Capabilities(name="plain")),
         (stage(idempotent=False), far(), PROCESSES),
         (stage(kernel=coroutine), far(), PROCESSES),
     ],
-    ids=["local", "values", "backend", "not-repeated", "coroutine"],
+    ids=["local", "local-threads", "values", "backend", "not-repeated", "coroutine"],
 )
-def test_other_stages_keep_a_slot_for_each_task(made, io, can):
-    assert overlap_width(made, io, can, slots=2) == 1
+@pytest.mark.parametrize("slots", [1, 2])
+def test_other_stages_keep_a_slot_for_each_task(made, io, can, slots):
+    assert overlap_width(made, io, can, slots=slots) == 1
 
 
 def test_arrays_on_this_machine_are_not_waited_for(tmp_path):
