@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 FOR_EACH_REQUEST = 2
-"""The tasks for each request that a process may have under way, where one loop serves all slots.
+"""The tasks that take pieces for each request that a process may have under way, where one loop serves all slots.
 
-It takes in what one task has read while others ask: with as many tasks as requests, half of these were under way.
+It takes in what one task has read while others ask: with as many tasks as requests, half of these were under way. Tasks
+that read once and write once gain next to nothing by it.
 """
 
 
@@ -36,8 +37,10 @@ def overlap_width(stage: Stage, io: TaskIO | None, capabilities: Capabilities, s
     # A task that may not be repeated has its slot for itself: others could take it with them when they are stopped.
     if stage.concurrency is not None or not stage.idempotent or is_coroutine_function(stage.kernel):
         return 1
-    together = capabilities.locality is Locality.SAME_PROCESS
-    wanted = FOR_EACH_REQUEST * io.requests // max(1, slots) if together else io.requests
+    wanted = io.requests
+    if capabilities.locality is Locality.SAME_PROCESS:
+        each = FOR_EACH_REQUEST if hasattr(stage.kernel, "pieces") else 1
+        wanted = each * io.requests // max(1, slots)
     return max(1, min(wanted, _fitting(stage.memory, capabilities.worker_bytes, wanted)))
 
 

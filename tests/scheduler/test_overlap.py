@@ -54,10 +54,17 @@ def far(requests=64):
     return FarFiles(directory=Path(), requests=requests)
 
 
-def test_the_slots_of_one_process_share_two_tasks_for_each_request_of_its_budget():
-    assert overlap_width(stage(), far(), THREADS, slots=4) == 32
+def test_the_slots_of_one_process_share_its_budget_of_requests():
+    assert overlap_width(stage(), far(), THREADS, slots=4) == 16
     assert overlap_width(stage(), far(), PROCESSES, slots=4) == 64
-    assert overlap_width(stage(), far(), THREADS, slots=200) == 1
+    assert overlap_width(stage(), far(), THREADS, slots=100) == 1
+
+
+def test_there_are_two_tasks_that_take_pieces_for_each_request_of_a_process_with_one_loop():
+    mean = xp.mean(xp.ones((100, 2), chunks=(1, 2), spec=ax.Spec(reduction_tasks=10)), axis=0)
+    taking = mean.to_plan().stages[0]
+    assert overlap_width(taking, far(), THREADS, slots=4) == 32
+    assert overlap_width(taking, far(), PROCESSES, slots=4) == 64
 
 
 @pytest.mark.parametrize("allowed_mb, width", [(2000, 25), (400, 4), (250, 2), (175, 1)])
