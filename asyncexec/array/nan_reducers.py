@@ -11,11 +11,13 @@ import numpy as np
 from asyncexec.array.reducers import (
     DEVIATIONS_BYTES,
     Axes,
-    MergedInPairs,
     Part,
+    nothing_squared,
     reduced_where,
+    squared,
     squares_of_deviations,
 )
+from asyncexec.array.slab_lengths import slabs_of
 
 _DOUBLE = np.dtype(np.float64)
 _COUNT = np.dtype(np.int64)
@@ -70,7 +72,7 @@ class NanMean:
 
 
 @dataclass(frozen=True, slots=True)
-class NanVariance(MergedInPairs):
+class NanVariance:
     """Mean, sum of squared deviations and number of what is not NaN, merged as by Chan, Golub, LeVeque (1983)."""
 
     result: np.dtype[Any]
@@ -90,6 +92,8 @@ class NanVariance(MergedInPairs):
         there = ~np.isnan(block)
         number = reduced_where(np.add, there, axes, _COUNT)
         total = reduced_where(np.add, block, axes, self.through, there)
+        if number.size == block.size:
+            return total, nothing_squared(total), number
         mean = np.asarray(total / np.maximum(number, 1))
         return mean, squares_of_deviations(block, mean, axes, there=there), number
 
@@ -99,6 +103,30 @@ class NanVariance(MergedInPairs):
         mean = reduced_where(np.add, means * (numbers / np.maximum(number, 1)), axes, self.through)
         between = numbers * np.square(np.abs(means - mean))
         return mean, reduced_where(np.add, squares + between, axes, _DOUBLE), number
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        for slab in slabs_of(held[0].shape):
+            at: Any = (*slab, ...)
+            mean, squares, number = (part[at] for part in held)
+            further, more, added = (part[at] for part in parts)
+            before = number.copy()
+            number += added
+            share = added / np.maximum(number, 1)
+            apart = further - mean
+            mean += apart * share
+            squares += more
+            squares += squared(apart) * (before * share)
+        return held
+
+    @property
+    def adds_in_place(self) -> bool:
+        return True
+
+    @property
+    def adding_copies(self) -> int:
+        return 0
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         divisor = parts[2] - self.correction

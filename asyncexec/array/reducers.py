@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.array.slab_lengths import slab_of, slabs
+from asyncexec.array.slab_lengths import slab_of, slabs, slabs_of
 
 _DOUBLE = np.dtype(np.float64)
 type Part = NDArray[Any]
@@ -248,27 +248,33 @@ class Variance:
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         count = int(np.prod([block.shape[a] for a in axes], dtype=np.int64))
-        mean = np.add.reduce(block, axis=axes, keepdims=True, dtype=self.through) / max(count, 1)
+        mean = np.asarray(np.add.reduce(block, axis=axes, keepdims=True, dtype=self.through))
+        if count == 1:
+            return mean, nothing_squared(mean)
+        mean = mean / max(count, 1)
         return mean, squares_of_deviations(block, mean, axes)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         means, squares = parts
         total = max(float(np.add.reduce(counts, axis=None)), 1.0)
         mean = np.add.reduce(means * (counts / total), axis=axes, keepdims=True)
-        between = counts * _squared(means - mean)
+        between = counts * squared(means - mean)
         return mean, np.add.reduce(squares + between, axis=axes, keepdims=True)
 
     def add(
         self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
     ) -> tuple[Part, ...]:
-        (mean, squares), (further, more) = held, parts
         before, behind = counts
-        total = max(before + behind, 1)
-        apart = further - mean
-        mean += apart * (behind / total)
-        squares += more
-        squares += _squared(apart) * (before * (behind / total))
-        return mean, squares
+        share = behind / max(before + behind, 1)
+        # Slab by slab: what is made on the way would be as large as a partial result.
+        for slab in slabs_of(held[0].shape):
+            at: Any = (*slab, ...)
+            mean, squares, further, more = (part[at] for part in (*held, *parts))
+            apart = further - mean
+            mean += apart * share
+            squares += more
+            squares += squared(apart) * (before * share)
+        return held
 
     @property
     def adds_in_place(self) -> bool:
@@ -276,7 +282,7 @@ class Variance:
 
     @property
     def adding_copies(self) -> int:
-        return 2
+        return 0
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         divisor = count - self.correction
@@ -288,13 +294,18 @@ class Variance:
         return min(elements * self.through.itemsize, DEVIATIONS_BYTES)
 
 
-def _squared(deviations: Part) -> Part:
+def squared(deviations: Part) -> Part:
     """Return the squared magnitudes of ``deviations``, which it may overwrite."""
     if deviations.dtype.kind != "c":
         return np.asarray(np.square(deviations, out=deviations))
     real, imaginary = np.real(deviations), np.imag(deviations)
     np.square(imaginary, out=imaginary)
     return np.asarray(np.add(np.square(real, out=real), imaginary, out=real))
+
+
+def nothing_squared(mean: Part) -> Part:
+    """Return the squared deviation of one element from itself: 0, or NaN where it is not finite."""
+    return squared(np.asarray(np.subtract(mean, mean))).astype(_DOUBLE, copy=False)
 
 
 def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | None = None) -> Part:
@@ -304,7 +315,7 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
     """
     total = np.zeros(mean.shape)
     if not block.ndim:
-        alone = _squared(np.asarray(np.subtract(block, mean, dtype=mean.dtype)))
+        alone = squared(np.asarray(np.subtract(block, mean, dtype=mean.dtype)))
         return alone if there is None or there else np.zeros_like(alone)
     axis, width = slab_of(block.shape, axes, mean.itemsize, SLAB_BYTES)
     for along in slabs(block.shape[axis], width):
@@ -312,5 +323,5 @@ def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | Non
         own = slab if axis not in axes else (...,)
         deviations = np.subtract(block[slab], mean[own], dtype=mean.dtype)
         counted: Any = True if there is None else there[slab]
-        total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True, where=counted)
+        total[own] += np.add.reduce(squared(deviations), axis=axes, keepdims=True, where=counted)
     return total

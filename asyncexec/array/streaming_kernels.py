@@ -6,13 +6,14 @@ Workers load this module for such tasks alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from asyncexec.array.kernels import FusedKernel, TakeOutput, elements_along
+from asyncexec.array.direct_merging import LEAST_BYTES, Merge, direct_merge
+from asyncexec.array.kernels import FusedKernel, elements_along
 from asyncexec.array.reducers import Part, Reducer
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index
@@ -98,12 +99,8 @@ class StreamedKernel:
 
     def take(self, held: Held | None, piece: Index, *inputs: Any) -> Held:
         """Return ``held``, which it may overwrite, with the next piece merged into it; None is nothing yet."""
-        if held is not None and (direct := self._direct()) is not None:
-            head, merge_into = direct
-            ((kept, elements),) = held
-            with np.errstate(all="ignore"):
-                merge_into(kept, *map(np.asarray, head(piece, *inputs)))
-            return [(kept, elements + self.merges[0].count(piece))]
+        if held is not None and (direct := self._direct(held)) is not None:
+            return self._taken_directly(held, piece, inputs, *direct)
         made = self.kernel(piece, *inputs)
         parts = iter(made if len(self.kernel.results) > 1 else (made,))
         found: Held = []
@@ -122,26 +119,21 @@ class StreamedKernel:
                 found.append((both, elements + count))
         return found
 
-    def _direct(self) -> tuple[FusedKernel, Callable[..., None]] | None:
-        """Return what is done for a piece before its partial result is made, and what merges that into another one.
+    def _direct(self, held: Held) -> tuple[FusedKernel, Merge] | None:
+        """Return what merges a piece directly, where its partial result is large enough to be worth it."""
+        if len(self.merges) > 1 or held[0][0][0].nbytes < LEAST_BYTES:
+            return None
+        return direct_merge(self.kernel, self.merges[0].reducer)
 
-        None where partial results of pieces are made, and merged then: of several reductions, or of those that have
-        no other way.
-        """
-        steps, inputs = self.kernel.steps, len(self.kernel.inputs)
-        last = len(steps) - len(self.kernel.results) - 1
-        if len(self.merges) > 1 or last < 0:
-            return None
-        start: Any = getattr(steps[last].function, "function", None)
-        taken = [(step.function, step.arguments) for step in steps[last + 1 :]]
-        in_order = [(TakeOutput(number), (inputs + last,)) for number in range(len(taken))]
-        results = tuple(range(inputs + last + 1, inputs + len(steps)))
-        if taken != in_order or self.kernel.results != results:
-            return None
-        if not getattr(start, "merges_blocks", False):
-            return None
-        head = replace(self.kernel, steps=steps[:last], results=steps[last].arguments)
-        return head, start.merge_into
+    def _taken_directly(
+        self, held: Held, piece: Index, inputs: Sequence[Any], head: FusedKernel, merge_into: Merge
+    ) -> Held:
+        (merge,), ((kept, elements),) = self.merges, held
+        made = head(piece, *inputs)
+        more = merge.count(piece)
+        with np.errstate(all="ignore"):
+            merge_into(kept, made if len(head.results) > 1 else (made,), (elements, more))
+        return [(kept, elements + more)]
 
     def finish(self, index: Index, held: Held | None) -> Any:
         """Return what the task at ``index`` puts out, when all its pieces are merged."""

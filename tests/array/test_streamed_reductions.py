@@ -1,12 +1,13 @@
 """Tasks of a reduction take their chunks one after another, and hold one of them beside a partial result."""
 
 import math
+import tracemalloc
 import weakref
 
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -228,22 +229,72 @@ def test_two_reductions_of_the_same_partial_results_are_merged_apart():
 GROUPED = ["sum", "mean", "prod", "min", "max", "any", "all", "nansum", "nanprod", "nanmax"]
 
 
+@pytest.fixture
+def directly(monkeypatch):
+    """Merge however small partial results directly, as large ones are, or none of them."""
+
+    def of(least):
+        monkeypatch.setattr("asyncexec.array.streaming_kernels.LEAST_BYTES", least)
+
+    return of
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(GROUPED), st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_groups_of_blocks_that_are_merged_directly_are_those_of_partial_results(
-    func, width, groups, seed
+    directly, func, width, groups, seed
 ):
     rng = np.random.default_rng(seed)
     data = rng.choice([0.0, 1.5, -2.25, 2.0**-30, np.nan, np.inf], (12, width))
     labels = rng.integers(-1, groups, 12)
 
-    def found(tasks, rules):
-        x = streamed(data, (3, width), tasks=tasks, optimize=rules)
+    def found(tasks, least):
+        directly(least)
+        x = streamed(data, (3, width), tasks=tasks)
         every = {"expected_groups": np.arange(groups), "method": "map-reduce"}
         return run(xp.groupby_reduce(x, labels, func=func, axis=0, **every)[0])
 
-    direct = found(1, EVERY_RULE)
-    assert direct.tobytes() == found(1, ()).tobytes()
-    np.testing.assert_array_equal(direct, found(512, ()))
+    np.testing.assert_array_equal(found(1, 0), found(1, math.inf))
+    np.testing.assert_array_equal(found(1, 0), found(512, 0))
+
+
+REDUCTIONS = [
+    *(xp.sum, xp.mean, xp.max, xp.any, xp.var, xp.std),
+    *(xp.nansum, xp.nanmean, xp.nanmax, xp.nanvar, xp.nanstd, xp.argmax),
+]
+
+
+@pytest.mark.parametrize("axis", [0, 1, (0, 2), 2])
+@pytest.mark.parametrize("function", REDUCTIONS, ids=lambda f: f.__name__)
+def test_no_bit_depends_on_whether_blocks_are_merged_directly(
+    directly, monkeypatch, function, axis, rng
+):
+    monkeypatch.setattr("asyncexec.array.direct_merging._SLAB_BYTES", 1000)
+    data = rng.normal(size=(20, 12, 40)).astype(np.float32)
+    data[rng.random(data.shape) < 0.2] = np.nan
+    data[0, 0, 0] = np.inf
+
+    def found(least):
+        directly(least)
+        return run(function(streamed(data, (2, 6, 40)), axis=axis))
+
+    assert found(0).tobytes() == found(math.inf).tobytes()
+
+
+@pytest.mark.parametrize("function", [xp.mean, xp.nanvar], ids=lambda f: f.__name__)
+def test_a_large_partial_result_is_held_once_however_many_pieces_there_are(function):
+    x = streamed(np.ones((4, 800, 800)), (1, 800, 800))
+    kernel = function(x, axis=0).to_plan().stages[0].kernel
+    blocks = [((n, 0, 0), (np.ones((1, 800, 800)),)) for n in range(4)]
+    held = None
+    for piece, inputs in blocks[:2]:
+        held = kernel.take(held, piece, *inputs)
+    tracemalloc.start()
+    for piece, inputs in blocks[2:]:
+        held = kernel.take(held, piece, *inputs)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 800 * 800 * 8 / 2
 
 
 def test_what_is_made_of_a_finished_reduction_alone_is_made_by_its_tasks(stored):
