@@ -29,6 +29,8 @@ _DOING = (
     functools.partialmethod,
     functools.singledispatchmethod,
     types.MethodType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
 )
 _LAYOUT = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _OF_THE_CLASS = frozenset(
@@ -108,7 +110,9 @@ def parts_of_class(value: type) -> tuple[Any, ...]:
         name: member(item) for name, item in vars(value).items() if _counts(value, name, item)
     }
     made = (type(value), value.__bases__)
-    order: tuple[Any, ...] = tuple(value.__members__) if issubclass(value, enum.Enum) else ()
+    order: tuple[Any, ...] = ()
+    if issubclass(value, enum.Enum):
+        order = (*value.__members__, str(getattr(value, "_boundary_", None)))
     fields = vars(value).get("__dataclass_fields__", {})
     order += tuple(_field(field) for field in fields.values())
     return "class", module, value.__qualname__, *made, Used((Unordered(members), order))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import types
 from typing import Any
 
-from asyncexec.plan.fingerprint.provenance import is_installed, version_of
+from asyncexec.plan.fingerprint.hashing import PLAIN
+from asyncexec.plan.fingerprint.provenance import is_installed, is_of_library, version_of
 
 LOOKED_THROUGH = frozenset(
     {"builtins", "gc", "importlib", "inspect", "os", "pkgutil", "runpy", "sys", "types"}
@@ -63,6 +65,8 @@ FOLLOWED = frozenset(
     }
 )
 
+_DATA = PLAIN | {complex, dict, frozenset, functools.partial, list, set, tuple}
+
 
 def full_name(value: Any) -> str:
     """Return the full name of a function of Python, empty for what has none."""
@@ -88,11 +92,17 @@ def is_setting(module: str, value: Any) -> bool:
     return plain and not text and bool(version_of(module))
 
 
-def is_users(value: Any) -> bool:
-    """Return whether ``value`` is a function that the user has put among Python's own."""
-    return isinstance(value, types.FunctionType) and not is_installed(
-        str(value.__globals__.get("__name__", ""))
-    )
+def is_put_among(value: Any) -> bool:
+    """Return whether ``value`` is what the user has put among the builtins of Python: a function, a class, data."""
+    match value:
+        case types.FunctionType():
+            return not is_installed(str(value.__globals__.get("__name__", "")))
+        case types.MethodType():
+            return is_put_among(value.__func__)
+        case type():
+            return not is_of_library(value)
+        case _:
+            return type(value) in _DATA or not is_of_library(type(value))
 
 
 def looks_up(function: str) -> bool:

@@ -10,12 +10,15 @@ from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _CACHED = 4096
 _STDLIB = str(Path(os.__file__).parent) + os.sep
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _MADE_BY_PYTHON = 1 << 9
 _ENGINE = __name__.partition(".")[0]
+_MAKING_CLASSES = frozenset({"abc", "builtins", "enum", "types", "typing"})
+"""The modules that classes have which code makes while it runs, if nobody says another."""
 
 
 def is_installed(module: str) -> bool:
@@ -35,8 +38,24 @@ def is_installed(module: str) -> bool:
 
 
 def is_of_library(kind: type) -> bool:
-    """Return True if a class belongs to Python, to an installed package or to this engine, or is compiled."""
-    return not kind.__flags__ & _MADE_BY_PYTHON or is_installed(str(kind.__module__))
+    """Return True if a class belongs to Python, to an installed package or to this engine, or is compiled.
+
+    A class that code makes while it runs (``type(name, bases, members)`` with an abstract base, ``types.new_class``,
+    ``exec``) has the module of what made it, where nobody finds it: it is the user's.
+    """
+    if not kind.__flags__ & _MADE_BY_PYTHON:
+        return True
+    module = str(kind.__module__)
+    return is_installed(module) and not _is_made_on_the_way(kind, module)
+
+
+def _is_made_on_the_way(kind: type, module: str) -> bool:
+    if module not in _MAKING_CLASSES:
+        return False
+    found: Any = sys.modules.get(module)
+    for name in kind.__qualname__.split("."):
+        found = None if found is None else vars(found).get(name)
+    return found is None
 
 
 def would_be_installed(module: str) -> bool:

@@ -29,8 +29,8 @@ from asyncexec.plan.fingerprint.lookups import (
     full_name,
     imports_by_name,
     is_environment,
+    is_put_among,
     is_setting,
-    is_users,
     looks_up,
     reads_environment,
 )
@@ -196,7 +196,7 @@ class _References:
         if hasattr(builtins, name):
             self._note((name, "(builtin)"))
             value = getattr(builtins, name)
-            return Known(value) if looks_up(full_name(value)) or is_users(value) else None
+            return Known(value) if looks_up(full_name(value)) or is_put_among(value) else None
         self._note((name, "(undefined)"))
         return None
 
