@@ -49,6 +49,16 @@ class RefusedError(ValueError):
         super().__init__(f"{index} refused: {reason}")
 
 
+class Protesting:
+    """A value that raises ``error`` as it is pickled."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> str:
+        raise self.error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A kernel that runs until it is released, and leaves a trace for as long as it runs.

@@ -91,7 +91,8 @@ def encode_value(value: Any, complaint: str = NO_VALUE) -> Encoded:
         if type(value) in _PLAIN:
             return Encoded(pickle.dumps(value, protocol=5))
         return Encoded(cloudpickle.dumps(value))
-    except Exception as error:
+    # Whatever an object raises as it is pickled: SystemExit of its own is not to end the worker.
+    except BaseException as error:
         raise SerializationError(cannot_be_pickled(value, error, complaint)) from error
 
 

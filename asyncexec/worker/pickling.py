@@ -33,7 +33,7 @@ def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -
         return pickle.dumps(value, protocol=5, buffer_callback=callback)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
+    except BaseException:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
         if buffers is not None:
             buffers.clear()
         return _by_value(value, callback)

@@ -120,7 +120,7 @@ class LargeValues:
         buffers: list[pickle.PickleBuffer] = []
         try:  # As `pickle_value` does, without one more call for every task.
             data = dumps(value, 5, buffer_callback=buffers.append)
-        except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, this says
+        except BaseException:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, this says
             buffers.clear()
             data = pickle_value(value, buffers)
         if not buffers and len(data) < self._threshold:

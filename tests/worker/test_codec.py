@@ -7,6 +7,7 @@ from hypothesis import given, strategies as st
 
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.testing.kernels import Protesting, RefusedError
 from asyncexec.worker.attempt import decode, describe
 from asyncexec.worker.codec import (
     decode_outcomes,
@@ -128,6 +129,22 @@ def test_a_reason_that_ends_in_a_period_gets_no_second_one(pickled):
 
     with pytest.raises(SerializationError, match=r"RuntimeError: No\. Return plain data"):
         pickled(Refuses())
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(4), KeyboardInterrupt(), GeneratorExit(), RefusedError((0,), "")]
+)
+def test_whatever_a_value_raises_as_it_is_pickled_is_the_failure_of_its_task_alone(error):
+    reports = [
+        Outcome(1, Status.SUCCEEDED, value=Protesting(error)),
+        Outcome(2, Status.SUCCEEDED, value=7),
+    ]
+    one, other = decode_outcomes(encode_outcomes(reports))
+    assert one.error.type == "asyncexec.errors.SerializationError"
+    assert f"(a Protesting) cannot be pickled: {type(error).__name__}" in one.error.message
+    assert decode(other.value) == 7
+    with pytest.raises(SerializationError, match="a Protesting"):
+        pickle_value(Protesting(error))
 
 
 def test_what_cannot_be_pickled_is_named():

@@ -10,6 +10,7 @@ import pytest
 
 from asyncexec.errors import OutOfSpaceError, SerializationError, UsageError, ValueLostError
 from asyncexec.events.outcome import Encoded, Many, ValueHandle
+from asyncexec.testing.kernels import Protesting
 from asyncexec.worker import value_files
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.value_files import ValueFiles
@@ -158,6 +159,8 @@ def test_no_room_anywhere_says_how_much_was_needed_and_where(files, monkeypatch)
 def test_what_cannot_be_pickled_is_no_value(files):
     with pytest.raises(SerializationError, match=r"returned \(a lock\) cannot be pickled.*Return"):
         files.put(1, threading.Lock())
+    with pytest.raises(SerializationError, match=r"a Protesting\) cannot be pickled: SystemExit"):
+        files.put(1, Protesting(SystemExit(4)))
 
 
 def test_a_class_of_a_script_is_kept_by_value(files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from asyncexec.events.outcome import Encoded, Many, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
-from asyncexec.testing.kernels import Files
+from asyncexec.testing.kernels import Files, Protesting
 
 
 class TravelRules(Suite):
@@ -54,7 +55,10 @@ class TravelRules(Suite):
             assert np.array_equal(value, np.concatenate([array, array + task]))
 
     async def test_what_cannot_travel_fails_its_own_attempt(self, backend: Factory) -> None:
-        """An input or a value that cannot be pickled is a failure that says so, of that attempt alone."""
+        """An input or a value that cannot be pickled is a failure that says so, of that attempt alone.
+
+        Also a value that raises ``SystemExit`` or ``KeyboardInterrupt`` as it is pickled: its worker goes on.
+        """
         self.need(_travels(backend().capabilities), "nothing is pickled in the same process")
         async with self.driven(backend) as driven:
             capabilities = driven.backend.capabilities
@@ -62,14 +66,16 @@ class TravelRules(Suite):
             failing = [
                 *driven.send(driven.program(lambda index, x: 1), [0], [threading.Lock()]),
                 *driven.send(driven.program(lambda index: threading.Lock()), [1]),
+                *driven.send(driven.program(lambda index: Protesting(SystemExit())), [2]),
+                *driven.send(driven.program(lambda index: Protesting(KeyboardInterrupt())), [3]),
             ]
-            (good,) = driven.send(driven.program(kernels.echo), [2])
+            (good,) = driven.send(driven.program(kernels.echo), [4])
             assert (await driven.outcome(good)).status is Status.SUCCEEDED
             for outcome in await driven.outcomes_of(failing):
                 assert outcome.status is Status.FAILED
                 assert outcome.error is not None
                 assert outcome.error.type == "asyncexec.errors.SerializationError"
-                assert "lock" in outcome.error.message
+                assert re.search("lock|a Protesting", outcome.error.message)
 
     async def test_storage_is_read_and_written_by_the_worker(
         self, backend: Factory, files: Path
