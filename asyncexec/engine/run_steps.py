@@ -181,7 +181,12 @@ class RunSteps:
     def release(self) -> None:
         """Let go of the run, which has ended, and of what it refers to; a call that is left to itself keeps it."""
         handle, self.handle = self.handle, None
-        if handle is not None and not self._calls.busy:
+        if self._calls.busy:
+            return
+        self._prepared = (
+            None  # Its targets ask this whether to stop: the result would be kept in a circle.
+        )
+        if handle is not None:
             handle.run.release()
 
     def send(self, event: AnyEvent) -> None:

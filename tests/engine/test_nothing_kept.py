@@ -6,9 +6,11 @@ import gc
 import logging
 import weakref
 
+import numpy as np
 import pytest
 
 import asyncexec as ax
+import asyncexec.array as xp
 from asyncexec.errors import TaskFailedError
 from tests.sampling import sampled
 
@@ -141,6 +143,58 @@ async def test_a_run_is_gone_at_once_without_a_collection_of_garbage():
                         break
                     await asyncio.sleep(0.01)  # until the thread has put the batch down
                 assert [ref() for ref in refs if ref() is not None] == [], way.__name__
+        finally:
+            gc.enable()
+
+
+async def computes(engine, array):
+    return [(await engine.execute(array + 1)).value]
+
+
+async def stores(engine, array):
+    await engine.execute(xp.store([array], [f"{array.spec.work_dir}/a.zarr"], overwrite=True))
+    return []
+
+
+async def resumes(engine, array):
+    return [(await engine.execute(array + 1, resume=True)).value]
+
+
+async def breaks(engine, array):
+    try:
+        await engine.execute(xp.map_blocks(Function(fails=True), array, dtype="f8"), retry=False)
+    except TaskFailedError as error:
+        return [error, error.__cause__]
+
+
+async def is_given_up(engine, array):
+    execution = engine.start(array + 1)
+    await asyncio.sleep(0)
+    execution.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await execution
+    return [execution]
+
+
+@pytest.mark.parametrize("executor", sampled(["serial", "threads", "processes"], "threads"))
+async def test_an_array_and_what_was_computed_of_it_are_gone_at_once_too(executor, tmp_path):
+    spec = ax.Spec(work_dir=str(tmp_path))
+    async with ax.Engine(executor) as engine:
+        await engine.execute(xp.ones(3, spec=spec))
+        gc.collect()
+        gc.disable()
+        try:
+            for way in (computes, stores, resumes, breaks, is_given_up):
+                elements = np.arange(6.0)
+                got = await way(engine, xp.asarray(elements, chunks=3, spec=spec))
+                refs = [weakref.ref(each) for each in (elements, *got)]
+                del elements, got
+                for _ in range(200):
+                    if all(ref() is None for ref in refs):
+                        break
+                    await asyncio.sleep(0.01)  # until the worker has put the batch down
+                kept = [type(ref()).__name__ for ref in refs if ref() is not None]
+                assert kept == [], way.__name__
         finally:
             gc.enable()
 
