@@ -54,7 +54,9 @@ class MemorySettings:
         """
         if isinstance(given, MemorySettings):
             return given
-        return read_fields(cls, given or {}, prefix=_PREFIX, section="cluster_memory")
+        return read_fields(
+            cls, {} if given is None else given, prefix=_PREFIX, section="cluster_memory"
+        )
 
     @property
     def quota_bytes(self) -> int | None:

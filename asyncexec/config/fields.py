@@ -92,8 +92,12 @@ def read_fields[T](kind: type[T], given: Mapping[str, Any], *, prefix: str, sect
     Raises
     ------
     OptionError
-        If a name is unknown, or a value is not allowed.
+        If ``given`` maps no names to values, a name is unknown, or a value is not allowed.
     """
+    if not isinstance(given, Mapping):
+        raise OptionError(
+            f"{section} must map names to values, or be a {kind.__name__}, not a {type(given).__name__}"
+        )
     refuse_unknown(given, checks_of(cast("type", kind)), section)
     return kind(**{name: checked_field(kind, name, value, prefix) for name, value in given.items()})
 

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
 
-
 logger = logging.getLogger("asyncexec")
 
 
@@ -267,13 +266,8 @@ class RunSteps:
             epoch=time.time() - anyio.current_time(),
             watched=bool(self._fanout),
         )
-        self.handle = handle = RunHandle(
-            self._number,
-            run,
-            self._fanout,
-            log=None if self._logs is None else self._logs.take,
-            calls=self._calls,
-        )
+        log, calls = None if self._logs is None else self._logs.take, self._calls
+        self.handle = handle = RunHandle(self._number, run, self._fanout, log=log, calls=calls)
         if self._outlet is not None and self._driver is not None:
             self.value_store = prepared.state.values
             self._outlet.wake = partial(self._driver.wake, handle)

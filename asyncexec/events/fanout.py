@@ -83,9 +83,11 @@ def as_observers(
     """
     if values is None:
         return ()
-    if not isinstance(values, Iterable):
-        raise OptionError(f"observers are a list, not {values!r}: write observers=[...]")
-    return tuple(map(as_observer, values))
+    try:
+        given = tuple(values)
+    except TypeError:
+        raise OptionError(f"observers are a list, not {values!r}: write observers=[...]") from None
+    return tuple(map(as_observer, given))
 
 
 class Fanout:

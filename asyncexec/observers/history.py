@@ -46,7 +46,7 @@ class History:
     Raises
     ------
     OptionError
-        If there is no such format.
+        If there is no such format, or ``directory`` is no path.
     MissingExtraError
         If Parquet was asked for, and pyarrow is not installed.
     WorkDirError
@@ -54,6 +54,8 @@ class History:
     """  # noqa: D400 - a list follows
 
     def __init__(self, directory: str | os.PathLike[str], *, format: str = "auto") -> None:  # noqa: A002 - users' word
+        if not isinstance(directory, str | os.PathLike):
+            raise OptionError(f"history: directory must be a path, not {directory!r}")
         self.directory = Path(directory)
         self.format = _choose(format)
         _check_directory(self.directory)

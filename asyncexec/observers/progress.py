@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
+from numbers import Real
 from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.errors import MissingExtraError, OptionError
@@ -66,7 +67,7 @@ class Progress:
     MissingExtraError
         If rich is not installed.
     OptionError
-        If ``line_seconds`` is not above 0.
+        If ``line_seconds`` is no number above 0, or ``console`` no console.
     """
 
     wants_plan_details = False
@@ -74,9 +75,13 @@ class Progress:
     def __init__(
         self, *, console: Console | None = None, line_seconds: float = 10.0, errors: bool = True
     ) -> None:
-        if not line_seconds > 0:
-            raise OptionError(f"progress: line_seconds must be above 0, not {line_seconds!r}")
+        if not _is_above_zero(line_seconds):
+            raise OptionError(
+                f"progress: line_seconds must be a number above 0, not {line_seconds!r}"
+            )
         screen = _standard_error() if console is None else console
+        if not hasattr(screen, "is_jupyter"):
+            raise OptionError(f"progress: console must be a Console of rich, not {console!r}")
         self._display: Display = (
             Bars(screen)
             if _can_redraw(screen)
@@ -140,3 +145,9 @@ def _standard_error() -> Console:
     except ImportError as error:
         raise MissingExtraError.of("Progress", "rich", extra="cli") from error
     return Console(stderr=True)
+
+
+def _is_above_zero(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, Real) and float(value) > 0

@@ -1,5 +1,6 @@
 """What a run cannot use is refused before it starts, with a sentence that says what to do."""
 
+import numpy as np
 import pytest
 
 import asyncexec as ax
@@ -47,3 +48,20 @@ def test_names_that_are_no_text_are_refused(name):
 def test_what_can_be_no_place_is_refused_by_the_name_of_its_option(option, place):
     with pytest.raises(OptionError, match=f"{option} must be a path, an URL or a store"):
         ax.Engine(**{option: place})
+
+
+@pytest.mark.parametrize("settings", [3, True, [1], "1GB", 2.5], ids=repr)
+@pytest.mark.parametrize("option", ["cluster_memory", "object_store"])
+def test_settings_that_are_no_mapping_are_refused_by_the_name_of_their_option(option, settings):
+    with pytest.raises(
+        OptionError, match=f"{option} must map names to values.*not a {type(settings).__name__}"
+    ):
+        ax.Engine(**{option: settings})
+
+
+@pytest.mark.parametrize("given", [3, np.array(1), np.float64(2)], ids=repr)
+def test_what_cannot_be_gone_through_is_no_list_of_observers_or_rules(given):
+    with pytest.raises(OptionError, match="observers are a list, not"):
+        ax.Engine(observers=given)
+    with pytest.raises(OptionError, match=r"optimize=.* is no rule"):
+        ax.Spec(optimize=given)

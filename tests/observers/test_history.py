@@ -328,3 +328,9 @@ def test_a_directory_that_cannot_be_written_to_is_told_before_anything_runs(tmp_
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(WorkDirError, match="cannot be written to"):
         History(tmp_path)
+
+
+@pytest.mark.parametrize("directory", [3, None, b"runs", ["runs"]], ids=repr)
+def test_what_is_no_path_is_refused(directory):
+    with pytest.raises(OptionError, match="history: directory must be a path, not"):
+        History(directory)

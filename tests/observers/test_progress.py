@@ -259,7 +259,13 @@ def test_without_rich_it_says_what_to_install(monkeypatch):
         Progress()
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), "1", None, True, 1j])
 def test_lines_come_at_some_interval(seconds):
     with pytest.raises(OptionError, match="line_seconds"):
         Progress(console=plain(), line_seconds=seconds)
+
+
+@pytest.mark.parametrize("console", [3, "stderr", object()])
+def test_what_is_no_console_is_refused(console):
+    with pytest.raises(OptionError, match="progress: console must be a Console of rich"):
+        Progress(console=console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from asyncexec.array.optimizer import (
@@ -41,13 +40,20 @@ def chosen_rules(optimize: Any) -> frozenset[str]:
     """
     if isinstance(optimize, bool):
         return EVERY_RULE if optimize else frozenset()
-    given = (
-        [optimize] if isinstance(optimize, str) or not isinstance(optimize, Iterable) else optimize
-    )
-    named = frozenset(given)
+    named = _named(optimize)
     if named <= EVERY_RULE:
         return named
     unknown = ", ".join(sorted(map(repr, named - EVERY_RULE)))
-    raise OptionError(
-        f"optimize={unknown} is no rule: give True, False, or some of {', '.join(sorted(EVERY_RULE))}"
-    )
+    raise OptionError(_no_rule(unknown))
+
+
+def _named(optimize: Any) -> frozenset[Any]:
+    try:
+        return frozenset([optimize] if isinstance(optimize, str) else optimize)
+    except TypeError:  # No collection, an array without axes, or names that have no hash.
+        raise OptionError(_no_rule(repr(optimize))) from None
+
+
+def _no_rule(given: str) -> str:
+    rules = ", ".join(sorted(EVERY_RULE))
+    return f"optimize={given} is no rule: give True, False, or some of {rules}"
