@@ -13,7 +13,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from asyncexec.engine.own_task import outlast
-from asyncexec.errors import BackendError
+from asyncexec.errors import AsyncexecError, BackendError
+from asyncexec.exception_data.pickling import keep_own_pickling
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -126,6 +127,7 @@ class BackendLife:
                 raise
             opened.set_exception(error)
             return
+        keep_own_pickling(AsyncexecError)  # Entering has imported the libraries of the executor.
         cancellation: asyncio.CancelledError | None = None
         failure = self._failure
         try:

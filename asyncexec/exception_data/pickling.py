@@ -6,6 +6,7 @@ its attributes.
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.exception_data.reading import exception_of
@@ -21,6 +22,17 @@ def with_cause(error: BaseException, parts: Parts, *, stand_in: StandIn) -> tupl
     """Return what an error of these parts is pickled as; ``stand_in`` is for a cause that cannot be made again."""
     cause = error.__cause__
     return parts if cause is None else (_caused, (parts, exception_record(cause), stand_in))
+
+
+def keep_own_pickling(base: type[BaseException]) -> None:
+    """Have ``base`` and the classes derived from it pickled by their own methods.
+
+    Libraries that executors import (tblib, with Dask and Lithops) register a way for all classes of exceptions, which
+    pickles their causes as they are: a cause that cannot be pickled would keep the error from it.
+    """
+    copyreg.dispatch_table.pop(base, None)
+    for derived in base.__subclasses__():
+        keep_own_pickling(derived)
 
 
 def copied[E: BaseException](error: E, parts: Parts) -> E:

@@ -4,11 +4,13 @@ import copy
 import copyreg
 import pickle
 import threading
+from typing import Self
 
 import pytest
 
 import asyncexec as ax
 from asyncexec import errors
+from asyncexec.backends.threads import ThreadsBackend
 
 
 class RefusedError(Exception):
@@ -62,6 +64,23 @@ def test_a_task_error_is_pickled_with_its_chain_of_causes(executor: str, protoco
     assert isinstance(again.__cause__.__cause__, KeyError)
     # And once more, of what was made again.
     assert shape(pickle.loads(pickle.dumps(again))) == shape(error)
+
+
+class Registering(ThreadsBackend):
+    """Registers another way for all exceptions when it is entered, as libraries of executors do."""
+
+    async def __aenter__(self) -> Self:
+        for kind in (errors.AsyncexecError, *vars(errors).values()):
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                copyreg.pickle(kind, lambda error: (type(error), error.args, error.__cause__))
+        return await super().__aenter__()
+
+
+async def test_what_the_library_of_an_executor_registers_for_exceptions_is_not_for_ours() -> None:
+    async with ax.Engine(Registering()) as engine:
+        with pytest.raises(ax.TaskError) as caught:
+            await engine.execute(ax.Plan.map(refuse, [403], retry=False))
+    assert shape(pickle.loads(pickle.dumps(caught.value))) == shape(caught.value)
 
 
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])

@@ -41,6 +41,10 @@ _CONFIG = {
 }
 
 # A nanny sets these in its own process, which is this one, so that the workers it spawns inherit them.
+_IMPORTED = (
+    ". Its worker processes import the script that starts them, and do again what that does as it is imported: start "
+    'the engine below `if __name__ == "__main__":`'
+)
 _SET_BY_NANNIES = (
     "MALLOC_TRIM_THRESHOLD_",
     "MKL_NUM_THREADS",
@@ -203,8 +207,9 @@ async def _local_cluster(
         with config.set(_CONFIG):
             return await cluster
     except Exception as error:
+        hint = _IMPORTED if options.processes else ""
         raise BackendError(
-            f"executor {executor!r}: its local cluster does not start: {error}"
+            f"executor {executor!r}: its local cluster does not start: {str(error).rstrip('.')}{hint}"
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import anyio
 import pytest
@@ -336,3 +338,15 @@ async def test_a_server_that_is_no_scheduler_is_named_as_one():
                 pass
     finally:
         server.close()
+
+
+@pytest.mark.slow
+def test_a_script_that_its_workers_cannot_import_is_told_to_guard_its_start(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import asyncexec as ax\n"
+        "ax.sync.execute(ax.Plan.map(abs, [1]), executor='dask', executor_options={'max_workers': 1})\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert 'start the engine below `if __name__ == "__main__":`' in ended.stderr.splitlines()[-1]
