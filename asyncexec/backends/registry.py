@@ -50,6 +50,16 @@ class KnownExecutor:
     distribution: str
 
 
+_POOLS = {
+    "concurrent.futures": "concurrent.futures.ProcessPoolExecutor",
+    "loky": "loky.ProcessPoolExecutor",
+    "mpi": "mpi4py.futures.MPIPoolExecutor",
+    "mpi4py": "mpi4py.futures.MPIPoolExecutor",
+    "parsl": "parsl.concurrent.ParslPoolExecutor",
+}
+"""Systems that users call by their names, and that are no executors here but pools of the standard library's kind."""
+
+
 def known_executors() -> tuple[KnownExecutor, ...]:
     """Return the executors that installed packages bring, by name; none of them is imported."""
     found = {
@@ -168,6 +178,11 @@ def _hint(name: str) -> str:
     names = sorted({known.name for known in known_executors()})
     near = nearest(name.lower(), names, most=2)
     meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    if (pool := _POOLS.get(name.lower())) is not None:
+        meant = (
+            f"It is a pool of workers, on which the executor 'futures' runs: make a {pool}, and give "
+            "executor='futures', executor_options={'executor': pool}. "
+        )
     return (
         f"{meant}Known: {', '.join(names) or 'none, as asyncexec is not installed as a package'}. "
         f"One's own: a class, or 'package.module:Class'"

@@ -1,4 +1,5 @@
 import math
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -106,6 +107,14 @@ def test_an_unknown_name_lists_the_known_and_the_near():
     assert "Did you mean 'threads'" in message
     for name in ("futures", "processes", "serial", "threads"):
         assert name in message
+
+
+@pytest.mark.parametrize("name", ["mpi", "MPI", "mpi4py", "loky", "parsl"])
+def test_the_name_of_a_system_of_pools_is_told_to_be_an_option_of_futures(name):
+    with pytest.raises(UnknownExecutorError) as caught:
+        make_backend(name)
+    assert re.search(r"make a [\w.]+Executor, and give executor='futures'", str(caught.value))
+    assert "Did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
