@@ -95,6 +95,8 @@ class _Pipe:
 
 
 def _report(call: RemoteBatch, writer: int) -> None:
+    # A copy that a task makes and that lives on would keep the pipe open, at whose end the parent goes on.
+    os.register_at_fork(after_in_child=lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), writer))
     pipe = _Pipe(writer)
     if not call.run(pipe, worker=worker_name(), meter=MemoryMeter(always=True)):
         pipe.write(NEEDS_PROGRAM)

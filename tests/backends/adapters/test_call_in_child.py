@@ -1,5 +1,8 @@
 import os
 import signal
+import time
+
+import pytest
 
 from asyncexec.backends.adapters.call_in_child import run_in_child
 from asyncexec.backends.adapters.packing import Packer
@@ -43,6 +46,24 @@ def test_a_task_that_ends_its_process_costs_its_own_attempt_alone():
     assert "killed by signal 9" in lost.error.message
     assert after.status is Status.LOST
     assert not after.started
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_copy_that_a_task_makes_and_that_lives_on_holds_up_nothing(killed, tmp_path):
+    def kernel(index):
+        copy = os.fork()
+        if copy == 0:
+            time.sleep(600)
+        (tmp_path / "copy").write_text(str(copy))
+        if killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 7
+
+    try:
+        (outcome,) = decode_outcomes(run_in_child(packed(kernel, 1)))
+    finally:
+        os.kill(int((tmp_path / "copy").read_text()), signal.SIGKILL)
+    assert outcome.status is (Status.LOST if killed else Status.SUCCEEDED)
 
 
 def test_an_exit_code_is_told():
