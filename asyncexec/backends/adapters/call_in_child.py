@@ -1,7 +1,8 @@
 """Run a batch in a child process of the worker, for systems that report nothing of a worker but its death.
 
 The child reports each outcome as it comes, so that a task that ends its process costs its own attempt and no other:
-attempts that ended before it keep their outcomes, and those after it have not started.
+attempts that ended before it keep their outcomes, and those after it have not started. What its tasks have started ends
+with the batch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from asyncexec.worker.reports import MOST_NOTES
 from asyncexec.worker.run_scope import process_here
 
 if sys.platform != "win32":  # without fork there is no memory meter either
+    from asyncexec.backends.processes.family import adopt_orphans, descendants, kill_all_but
     from asyncexec.worker.memory import MemoryMeter
 
 
@@ -30,6 +32,17 @@ def run_in_child(call: RemoteBatch) -> bytes:
     """Run a batch in a child process, and return its outcomes as bytes; where there is no fork, in this one."""
     if sys.platform == "win32":
         return call()
+    known = descendants()
+    adopt_orphans()
+    try:
+        return _run_in_child(call)
+    finally:
+        # A daemon or a copy that lives on would keep the outputs of the worker open, to whose end its system reads.
+        kill_all_but(known)
+        adopt_orphans(on=False)
+
+
+def _run_in_child(call: RemoteBatch) -> bytes:
     reader, writer = os.pipe()
     began = time.time()
     child = os.fork()

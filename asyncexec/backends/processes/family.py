@@ -9,6 +9,7 @@ of the worker is known.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import signal
@@ -19,6 +20,7 @@ from collections.abc import Collection, Iterable
 MARK = "ASYNCEXEC_POOLS"
 """The environment variable with the marks of the pools, one within the other, that a process belongs to."""
 
+_ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 _PROC = "/proc"
 _MOST_BYTES = 1 << 21
 # Workers that are killed together are looked for in one table of processes.
@@ -97,6 +99,29 @@ def kill_descendants() -> None:
         _reap()
 
 
+def descendants() -> set[int]:
+    """Return what this process has started, and what that has started, also if it has ended and nobody asked."""
+    return _descendants([os.getpid()], _parents(ended=True))
+
+
+def kill_all_but(known: Collection[int]) -> None:
+    """Kill and reap the descendants of this process that are none of the ``known``, until nothing is left."""
+    for _ in range(_MOST_ROUNDS):
+        others = descendants().difference(known)
+        if not others:
+            return
+        _kill(others)
+        for process in [*others, *others]:  # A child of theirs is one of ours when they have ended.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process, 0)
+
+
+def adopt_orphans(*, on: bool = True) -> None:
+    """Make this process the parent of what its descendants leave behind, or no longer, where the system can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, int(on))
+
+
 def kill_marked(mark: str) -> int:
     """Kill all processes with this mark, and return how many there were: workers of the pool must have ended."""
     count = 0
@@ -129,14 +154,14 @@ def _descendants(roots: Collection[int], parents: dict[int, int]) -> set[int]:
     return found
 
 
-def _parents() -> dict[int, int]:
-    """Return the parent of every process that still runs; nothing where the system does not say."""
+def _parents(*, ended: bool = False) -> dict[int, int]:
+    """Return the parent of every process that still runs, or ``ended``; nothing where the system does not say."""
     found: dict[int, int] = {}
     for process in _processes():
         # The name of the program, in parentheses, may hold anything.
         with contextlib.suppress(OSError, ValueError, IndexError):
             state, parent = _read(process, "stat").rpartition(b")")[2].split()[:2]
-            if state != b"Z":
+            if ended or state != b"Z":
                 found[process] = int(parent)
     return found
 

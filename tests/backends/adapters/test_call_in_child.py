@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -48,22 +49,48 @@ def test_a_task_that_ends_its_process_costs_its_own_attempt_alone():
     assert not after.started
 
 
+def forks(_folder):
+    copy = os.fork()
+    if copy == 0:
+        time.sleep(600)
+    return copy
+
+
+def starts_a_daemon(_folder):
+    return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+
+
+def forks_a_daemon(folder):
+    if os.fork() == 0:
+        os.setsid()
+        (folder / "daemon").write_text(str(starts_a_daemon(folder)))
+        os._exit(0)
+    while not (folder / "daemon").exists() or not (folder / "daemon").read_text():
+        time.sleep(0.001)
+    return int((folder / "daemon").read_text())
+
+
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_copy_that_a_task_makes_and_that_lives_on_holds_up_nothing(killed, tmp_path):
+@pytest.mark.parametrize("leave", [forks, starts_a_daemon, forks_a_daemon])
+def test_what_a_task_leaves_running_holds_up_nothing_and_ends_with_the_batch(
+    leave, killed, tmp_path
+):
     def kernel(index):
-        copy = os.fork()
-        if copy == 0:
-            time.sleep(600)
-        (tmp_path / "copy").write_text(str(copy))
+        (tmp_path / "left").write_text(str(leave(tmp_path)))
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
         return 7
 
+    own = subprocess.Popen(["sleep", "600"])
     try:
         (outcome,) = decode_outcomes(run_in_child(packed(kernel, 1)))
+        assert own.poll() is None
     finally:
-        os.kill(int((tmp_path / "copy").read_text()), signal.SIGKILL)
+        own.kill()
+        own.wait()
     assert outcome.status is (Status.LOST if killed else Status.SUCCEEDED)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "left").read_text()), 0)
 
 
 def test_an_exit_code_is_told():
