@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from asyncexec.array.slab_lengths import slabs_of
 
 
-def close(first: NDArray[Any], second: NDArray[Any], **keywords: Any) -> NDArray[np.bool_]:
-    """Return whether elements are close; ``keywords`` are NumPy's."""
-    pair = np.broadcast_arrays(first, second)
-    found = np.empty(pair[0].shape, np.bool_)
+def close(
+    first: NDArray[Any], second: NDArray[Any], rtol: Any, atol: Any, *, equal_nan: bool
+) -> NDArray[np.bool_]:
+    """Return whether elements are close; each tolerance is a number, or an array that broadcasts."""
+    # Numbers stay what they are: as arrays they would count for the type in which NumPy compares.
+    pair = (first, second, *(each for each in (rtol, atol) if np.ndim(each)))
+    x1, x2, *tolerances = np.broadcast_arrays(*pair)
+    found = np.empty(x1.shape, np.bool_)
     for slab in slabs_of(found.shape):
-        found[slab] = np.isclose(pair[0][slab], pair[1][slab], **keywords)
+        parts = iter(tolerances)
+        relative, absolute = (next(parts)[slab] if np.ndim(t) else t for t in (rtol, atol))
+        found[slab] = np.isclose(x1[slab], x2[slab], relative, absolute, equal_nan=equal_nan)
     return found
 
 

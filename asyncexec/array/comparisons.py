@@ -42,8 +42,8 @@ def isclose(
     x2: Array | Any,
     /,
     *,
-    rtol: float = 1e-5,
-    atol: float = 1e-8,
+    rtol: Array | Any = 1e-5,
+    atol: Array | Any = 1e-8,
     equal_nan: bool = False,
 ) -> Array:
     """Return whether elements differ by no more than ``atol + rtol * abs(x2)``, element by element.
@@ -55,21 +55,22 @@ def isclose(
     ----------
     x1, x2 : Array
         Broadcast against each other; one may be a scalar.
-    rtol, atol : float
-        Tolerances; the relative one is that of ``x2``.
+    rtol, atol : float or Array
+        Tolerances, for all elements or broadcast against them; the relative one is that of ``x2``.
     equal_nan : bool
         Whether NaN is close to NaN.
 
     Raises
     ------
     TypeError
-        If an operand has elements that are no numbers.
+        If an operand or a tolerance has elements that are no numbers.
     """
-    for operand in (x1, x2):
+    operands = (x1, x2, rtol, atol)
+    for operand in operands:
         known = isinstance(operand, Array | np.ndarray)
         check_numbers("isclose", operand.dtype if known else np.asarray(operand).dtype)
-    keywords = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan}
-    return elementwise("isclose", close, x1, x2, keywords=keywords, dtype=_TRUTH)
+    keywords = {"equal_nan": equal_nan}
+    return elementwise("isclose", close, *operands, keywords=keywords, dtype=_TRUTH)
 
 
 def allclose(
@@ -77,8 +78,8 @@ def allclose(
     x2: Array | Any,
     /,
     *,
-    rtol: float = 1e-5,
-    atol: float = 1e-8,
+    rtol: Array | Any = 1e-5,
+    atol: Array | Any = 1e-8,
     equal_nan: bool = False,
 ) -> Array:
     """Return whether all elements are close, as an array without axes; parameters as for :func:`isclose`.

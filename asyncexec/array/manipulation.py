@@ -231,7 +231,7 @@ def roll(
 ) -> Array:
     """Return ``x`` with elements moved by ``shift`` along ``axis``; those that fall off come in at the other end.
 
-    Without ``axis``, elements move as if they were along one axis, in C order.
+    Without ``axis``, elements move as if they were along one axis, in C order. Several shifts along one axis add up.
 
     >>> xp.roll(xp.arange(5), 2).compute()
     array([3, 4, 0, 1, 2])
@@ -252,6 +252,8 @@ def roll(
         axis = 0
     axes = build.normalized_axes(axis, array.ndim)
     shifts = integers(shift, "shift")
+    if len(axes) == 1:
+        shifts = (sum(shifts),)
     if len(shifts) == 1:
         shifts *= len(axes)
     if len(shifts) != len(axes):

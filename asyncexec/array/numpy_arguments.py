@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ WITHOUT_EFFECT = frozenset(
 """Arguments that say how NumPy computes, and change no result."""
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,15 @@ class BoundArguments:
         Those of which there may be any number.
     named : mapping
         Others that are not NumPy's defaults.
+    defaults : mapping
+        NumPy's, of those that are not given.
     """
 
     called: str
     needed: Mapping[str, Any]
     several: Sequence[Any]
     named: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Return ``function`` of these arguments.
@@ -59,7 +63,9 @@ class BoundArguments:
                 by_name[known.name] = value
             else:
                 positional.append(value)
-        for name, value in self.named.items():
+        # What only NumPy has a default for, such as how many values a spacing has.
+        lacking = {n: v for n, v in self.defaults.items() if n in own and _is_required(own[n])}
+        for name, value in {**lacking, **self.named}.items():
             ours = name if name in own or OTHER_NAMES.get(name) not in own else OTHER_NAMES[name]
             if ours in own and own[ours].kind is inspect.Parameter.POSITIONAL_ONLY:
                 positional.append(value)
@@ -102,9 +108,22 @@ def bind(
             needed[name] = value
         elif not _same(value, parameter.default):
             named[name] = value
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if parameter.default is not parameter.empty
+    }
     return BoundArguments(
-        called=called, needed=needed, several=several, named=_checked(called, named)
+        called=called,
+        needed=needed,
+        several=several,
+        named=_checked(called, named),
+        defaults=defaults,
     )
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in _ANY_NUMBER
 
 
 def _checked(called: str, named: Mapping[str, Any]) -> Mapping[str, Any]:

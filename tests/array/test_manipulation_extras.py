@@ -45,6 +45,20 @@ def test_rolling_axes(data):
     same(xp.roll(x, 3), np.roll(a, 3))
 
 
+@pytest.mark.parametrize(
+    "shifts, axes",
+    [
+        ((2, 6), None),
+        ((1, 2), 0),
+        ((4, -4), 1),
+        ((1,), (0, 1)),
+    ],
+)
+def test_several_shifts_along_one_axis_add_up(shifts, axes):
+    array = np.arange(12.0).reshape(3, 4)
+    same(xp.roll(xp.asarray(array, chunks=2), shifts, axis=axes), np.roll(array, shifts, axes))
+
+
 def test_rolling_several_axes_reads_each_element_once():
     x = xp.map_blocks(np.negative, xp.ones((40, 40, 40), chunks=10), dtype=float)
     plan = xp.roll(x, (3, 5, 7), axis=(0, 1, 2)).to_plan()

@@ -177,6 +177,27 @@ def test_comparisons_of_arrays_are_numpys(operand, equal_nan):
     assert run(xp.array_equal(x, x, **options)) == np.array_equal(array, array, **options)
 
 
+@pytest.mark.parametrize("relative", [0.1, np.array([0.1, 1.0, 0.0]), np.float32(0.2)])
+@pytest.mark.parametrize("absolute", [0.5, np.array([[0.0], [1.0]]), np.asarray(0.25)])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_tolerances_of_each_element_are_numpys(relative, absolute, dtype):
+    array = np.arange(6.0).reshape(2, 3)
+    other = (array + 0.3).astype(dtype)
+    expected = np.isclose(array, other, relative, absolute)
+    given = [xp.asarray(t, chunks=1) if np.ndim(t) else t for t in (relative, absolute)]
+    x, y = xp.asarray(array, chunks=2), xp.asarray(other, chunks=1)
+    np.testing.assert_array_equal(run(np.isclose(x, y, *given)), expected)
+    found = run(xp.isclose(x, other, rtol=relative, atol=absolute))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_tolerances_that_do_not_fit_are_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="broadcast"):
+        xp.isclose(xp.ones((2, 3)), 1.0, rtol=xp.ones(4))
+    with pytest.raises(TypeError, match="isclose"):
+        xp.isclose(xp.ones(3), 1.0, atol="much")
+
+
 def test_arrays_of_other_shapes_are_not_equal():
     found = run(xp.array_equal(xp.ones((2, 3)), xp.ones(3)))
     assert (found.shape, found.dtype, bool(found)) == ((), np.bool_, False)

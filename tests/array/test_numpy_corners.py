@@ -307,3 +307,9 @@ def test_quantiles_of_a_table_have_its_axes_first(name):
         found, wanted = function(lazy(values), q, axis=axis), function(values, q, axis=axis)
         assert found.shape == wanted.shape
         np.testing.assert_allclose(run(found), wanted)
+
+
+def test_what_numpy_has_a_default_for_need_not_be_given():
+    start, stop = xp.asarray(0.0), xp.asarray(1.0)
+    np.testing.assert_array_equal(run(np.linspace(start, stop)), np.linspace(0.0, 1.0))
+    np.testing.assert_array_equal(run(np.linspace(start, 1.0, 5)), np.linspace(0.0, 1.0, 5))
