@@ -135,6 +135,27 @@ def test_attributes_and_names_are_those_that_xarray_reads(tmp_path, zarr_format)
     np.testing.assert_array_equal(found.values, data)
 
 
+def test_a_name_of_axes_with_two_lengths_in_a_group_is_refused_before_anything_is_made(tmp_path):
+    arrays = [xp.ones(4), xp.ones(6)]
+    zarr.create_group(tmp_path / "g")
+    places = [tmp_path / "g" / "a", tmp_path / "g" / "b"]
+    with pytest.raises(OptionError, match=r"'x' would name axes of 4 elements .* and of 6"):
+        xp.store(arrays, places, dimension_names=("x",)).compute()
+    assert [p.name for p in (tmp_path / "g").iterdir()] == ["zarr.json"]
+    xp.store(arrays, places, dimension_names=[("x",), ("y",)]).compute()
+    found = xarray.open_zarr(tmp_path / "g", consolidated=False, chunks=None)
+    assert found.sizes == {"x": 4, "y": 6}
+
+
+def test_a_name_of_axes_has_a_length_in_each_group_and_in_each_array_without_one(tmp_path):
+    arrays = [xp.ones(4), xp.ones(6)]
+    for folder in ("g", "h"):
+        zarr.create_group(tmp_path / folder)
+    for places in (("a", "b"), ("g/a", "h/b")):
+        xp.store(arrays, [tmp_path / p for p in places], dimension_names=("x",)).compute()
+        assert [xp.from_zarr(tmp_path / p).dimension_names for p in places] == [("x",), ("x",)]
+
+
 def test_options_for_each_array_are_lists(tmp_path):
     x = xp.ones((4, 4), chunks=(2, 2))
     xp.store(

@@ -30,6 +30,7 @@ from asyncexec.storage.workspace.preparation import (
     sources_of,
     written_places,
 )
+from asyncexec.storage.workspace.shared_names import check_shared_names
 from asyncexec.storage.workspace.stage_inputs import is_staged, stage_inputs
 from asyncexec.storage.workspace.target import Target
 from asyncexec.storage.workspace.targets import RunTargets
@@ -130,6 +131,7 @@ class ArrayWorkspace:
                 parts.examine([ref for ref in refs if ref.part is not None])
                 made = [ref for ref in refs if ref not in zipped and ref.part is None]
                 examined = targets.examine(made)
+                check_shared_names(examined)
             return self._opened(
                 stages,
                 opening,
