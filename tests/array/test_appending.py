@@ -23,6 +23,7 @@ from asyncexec.errors import (
 from asyncexec.storage.chunks.access import forget_opened
 from tests.array.direct import run
 from tests.array.strategies import values
+from tests.profiles import examples
 from tests.storage.fake_s3 import serving
 
 
@@ -38,7 +39,7 @@ def existing(place, data, chunks, **options):
     st.sampled_from([2, 3]),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_what_is_appended_is_behind_what_was_there(shape, data, zarr_format, seed):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     chunks = tuple(data.draw(st.integers(1, 4)) for _ in shape)

@@ -6,6 +6,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import OPERATIONS, leaves, reduce
+from tests.profiles import examples
 
 RULES = {"reflect": "symmetric", "nearest": "edge", "periodic": "wrap"}
 
@@ -91,7 +92,7 @@ OURS = [reshaped, rolled, padded, repeated, windows, overlapping, of_lines]
 OTHERS = [operation for operation in OPERATIONS if operation is not reduce]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_expressions_are_what_numpy_makes_of_them(data):
     x, array = data.draw(leaves(dtypes=[np.float64, np.int64, np.int16, np.bool_]))

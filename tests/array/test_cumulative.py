@@ -12,6 +12,7 @@ from asyncexec.array import scans
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import DTYPES, chunks_of, values
+from tests.profiles import examples
 
 
 @st.composite
@@ -31,7 +32,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(operands(), st.booleans(), st.sampled_from(["sum", "prod"]))
 def test_sums_and_products_up_to_each_element_are_numpys(operand, include_initial, kind):
     x, data, axis = operand
@@ -42,7 +43,7 @@ def test_sums_and_products_up_to_each_element_are_numpys(operand, include_initia
     assert_same(value, numpys(data, axis=axis, include_initial=include_initial))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(operands(dtypes=["float64", "float32", "complex128"]), st.booleans())
 def test_nan_may_count_as_the_neutral_element(operand, flat):
     x, data, axis = operand
@@ -54,7 +55,7 @@ def test_nan_may_count_as_the_neutral_element(operand, flat):
         assert_same(run(getattr(xp, name)(x, axis=given_axis)), expected)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(operands(dtypes=["float64", "int16", "bool"]))
 def test_extremes_up_to_each_element_are_those_of_accumulate(operand):
     x, data, axis = operand
@@ -130,7 +131,7 @@ def last_of(block, axis, keepdims):
     return np.take(forward_filled(block, axis), [-1], axis=axis)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(operands(dtypes=["float64"], most_dims=2), st.booleans())
 def test_gaps_are_filled_by_a_scan_of_ones_own(operand, shortcut):
     x, data, axis = operand

@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import DTYPES, chunks_of, values
+from tests.profiles import examples
 
 
 @st.composite
@@ -24,7 +25,7 @@ def assert_near(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(operands(), st.integers(0, 4), st.booleans(), st.booleans())
 def test_differences_are_numpys(operand, n, prepend, append):
     x, data, axis = operand
@@ -46,7 +47,7 @@ def test_differences_are_numpys(operand, n, prepend, append):
         assert value.dtype == expected.dtype
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(operands(dtypes=["int16"], least=3, most_dims=2), st.data())
 def test_a_part_of_the_differences_is_computed_of_what_is_around_it(operand, data):
     x, array, axis = operand
@@ -84,7 +85,7 @@ def test_differences_of_all_elements_are_numpys(operand, ends):
     np.testing.assert_array_equal(run(xp.ediff1d(x, **more)), np.ediff1d(data, **more))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     operands(dtypes=["float64", "float32", "int16", "complex128"], least=3),
     st.sampled_from(["one", "number", "coordinates", "lazy"]),
@@ -125,7 +126,7 @@ def test_what_has_no_gradient_is_refused():
         xp.gradient(xp.ones(3), edge_order=3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(operands(dtypes=["float64", "int16", "float32"]), st.data())
 def test_interpolation_is_numpys(operand, data):
     x, array, _ = operand
@@ -149,7 +150,7 @@ def test_points_that_cannot_be_interpolated_are_refused():
         xp.interp(x + 1j, [0, 1], [0, 1])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     operands(dtypes=["float64", "float32", "int16", "complex128"]),
     st.sampled_from(["apart", "along", "each"]),

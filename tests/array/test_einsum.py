@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 TYPES = ["bool", "int16", "int64", "float32", "float64", "complex128"]
 LETTERS = "abcde"
@@ -34,7 +35,7 @@ def terms(draw, lengths):
     return text, xp.asarray(a, chunks=draw(chunks_of(a.shape))), a
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_sums_of_products_are_numpys(data):
     lengths = {c: data.draw(st.integers(0, 4)) for c in LETTERS}

@@ -10,6 +10,7 @@ from asyncexec.array.lowering import RequestedArray
 from asyncexec.array.projection import TaskMemoryLimit
 from tests.array.direct import run
 from tests.array.strategies import expressions
+from tests.profiles import examples
 
 SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -30,7 +31,7 @@ def test_expressions_are_what_numpy_says(case):
 
 
 @given(expressions(), expressions())
-@settings(max_examples=30, suppress_health_check=SLOW_TO_DRAW)
+@settings(max_examples=examples(30), suppress_health_check=SLOW_TO_DRAW)
 def test_several_results_of_one_plan(one, other):
     found = run(xp.Computation(results=results(one[0], other[0], one[0]), spec=ax.Spec()))
     for value, expected in zip(found, (one[1], other[1], one[1]), strict=True):
@@ -54,7 +55,7 @@ def test_fusion_changes_nothing(case):
 
 
 @given(expressions())
-@settings(max_examples=25, suppress_health_check=SLOW_TO_DRAW)
+@settings(max_examples=examples(25), suppress_health_check=SLOW_TO_DRAW)
 async def test_the_engine_computes_the_same_in_any_order(case):
     x, expected = case
     async with ax.Engine(executor="threads") as engine:

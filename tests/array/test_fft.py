@@ -12,6 +12,7 @@ from asyncexec.errors import MemoryBudgetError
 from tests.array.direct import run
 from tests.array.names import names
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 REAL = ["float32", "float64", "int16", "bool"]
 COMPLEX = ["complex64", "complex128"]
@@ -38,7 +39,7 @@ def lazy(draw, shape, types):
     return xp.asarray(a, chunks=draw(chunks_of(shape))), a
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_transforms_along_one_axis_are_numpys(data):
     name = data.draw(st.sampled_from(sorted(ALONG_ONE)))
@@ -55,7 +56,7 @@ def test_transforms_along_one_axis_are_numpys(data):
     close(run(transform), expected)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_transforms_along_several_axes_are_numpys(data):
     name = data.draw(st.sampled_from(["fftn", "ifftn", "rfftn", "irfftn"]))
@@ -112,7 +113,7 @@ def test_frequencies_are_numpys(n, d, chunk):
         assert single.dtype == np.float32
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_lines_are_transformed_by_way_of_shorter_ones(data):
     n = data.draw(st.sampled_from([1, 4, 6, 12, 30, 35]))

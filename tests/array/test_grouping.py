@@ -16,6 +16,7 @@ from asyncexec.array.spec import Spec
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 WHOLE = ("median", "nanmedian", "quantile", "nanquantile")
 METHODS = ("map-reduce", "cohorts", "blockwise")
@@ -78,7 +79,7 @@ def labelled(draw, dtypes=("float64", "float32", "int16")):
     return data, labels, draw(chunks_of(data.shape))
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(labelled(), st.sampled_from(GROUPED_FUNCTIONS), st.data())
 def test_every_function_by_every_method_is_numpys_of_each_group(operand, func, data):
     array, labels, chunks = operand
@@ -104,7 +105,7 @@ def test_every_function_by_every_method_is_numpys_of_each_group(operand, func, d
     np.testing.assert_allclose(value, expected, rtol=2e-5, atol=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(labelled(), st.sampled_from(["mean", "nanmax", "var", "argmin", "median", "any"]), st.data())
 def test_labels_may_be_lazy(operand, func, data):
     array, labels, chunks = operand
@@ -121,7 +122,7 @@ def test_labels_may_be_lazy(operand, func, data):
     np.testing.assert_allclose(run(found), expected, rtol=2e-5, atol=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_labels_may_lie_along_several_axes(data):
     shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=3, max_size=3)))

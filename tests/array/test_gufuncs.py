@@ -8,6 +8,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
+from tests.profiles import examples
 
 pytestmark = pytest.mark.usefixtures("functions_by_value")
 
@@ -20,7 +21,7 @@ def product(one, other):
     return np.einsum("...ij,...jk->...ik", one, other)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_core_dimensions_are_whole_and_the_others_loop(data):
     outer = data.draw(shapes(most_dims=2, side=st.integers(1, 4)))
@@ -31,7 +32,7 @@ def test_core_dimensions_are_whole_and_the_others_loop(data):
     assert found.shape == (a @ b).shape
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_several_results_are_made_by_one_stage(data):
     shape = (*data.draw(shapes(most_dims=2, side=st.integers(0, 4))), 3)

@@ -9,6 +9,7 @@ import asyncexec.array as xp
 from asyncexec.array.bin_widths import RULES
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, leaves, values
+from tests.profiles import examples
 
 REAL = [np.float64, np.float32, np.int64, np.int16, np.uint8]
 EDGES = [-0.5, 0.0, 0.25, 1.0, 20.0]
@@ -18,7 +19,7 @@ def both(arrays):
     return run(xp.plan_of(*arrays))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data(), st.sampled_from([3, 10, EDGES, np.array(EDGES)]), st.booleans())
 def test_elements_are_counted_as_by_numpy(data, bins, with_range):
     x, elements = data.draw(leaves(dtypes=REAL))
@@ -52,7 +53,7 @@ def test_rules_choose_as_many_bins_as_numpys(rule, dtype):
         )
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(leaves(dtypes=REAL), st.sampled_from([1, 4, EDGES]))
 def test_edges_are_those_of_numpy(case, bins):
     x, elements = case
@@ -62,7 +63,7 @@ def test_edges_are_those_of_numpy(case, bins):
     np.testing.assert_array_equal(run(found), expected)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.data(), st.integers(0, 12), st.booleans(), st.sampled_from([16, 10**6]))
 def test_numbers_are_counted_as_by_numpy(data, minlength, weighted, limit):
     shape = (data.draw(st.integers(0, 12)),)
@@ -78,7 +79,7 @@ def test_numbers_are_counted_as_by_numpy(data, minlength, weighted, limit):
     np.testing.assert_allclose(run(found), expected, rtol=1e-6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.data(),
     st.sampled_from([3, [2, 4], EDGES, [EDGES, 3], [EDGES, EDGES]]),

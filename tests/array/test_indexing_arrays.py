@@ -12,13 +12,14 @@ from asyncexec.array.line_indexing import picked_along
 from tests.array.direct import run
 from tests.array.index_strategies import any_keys, numbers, spelt_ours
 from tests.array.strategies import chunks_of, shapes
+from tests.profiles import examples
 
 
 def counting(shape):
     return np.arange(math.prod(shape)).reshape(shape)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_any_key_selects_what_it_selects_in_numpy(data):
     shape = data.draw(shapes(side=st.integers(0, 5)))
@@ -38,7 +39,7 @@ def test_any_key_selects_what_it_selects_in_numpy(data):
     np.testing.assert_array_equal(run(found), expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_points_of_several_axes_come_in_the_order_of_the_arrays(data):
     shape = data.draw(st.tuples(*[st.integers(1, 9)] * 3))
@@ -55,7 +56,7 @@ def test_points_of_several_axes_come_in_the_order_of_the_arrays(data):
     np.testing.assert_array_equal(run(x[key] + 1), array[key] + 1)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_take_has_indices_of_any_number_of_axes(data):
     shape = data.draw(shapes(side=st.integers(1, 6)).filter(bool))
@@ -69,7 +70,7 @@ def test_take_has_indices_of_any_number_of_axes(data):
     np.testing.assert_array_equal(run(found), expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_take_along_axis_is_numpys(data):
     shape = data.draw(shapes(side=st.integers(1, 6)).filter(bool))
@@ -90,7 +91,7 @@ def test_take_along_axis_is_numpys(data):
         np.testing.assert_array_equal(run(found), expected)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_take_along_axis_reads_lines_in_parts_where_they_are_long(data):
     shape = data.draw(shapes(side=st.integers(1, 9)).filter(bool))
@@ -105,7 +106,7 @@ def test_take_along_axis_reads_lines_in_parts_where_they_are_long(data):
     np.testing.assert_array_equal(run(xp.Array(found)), expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_axes_are_joined_and_divided_also_if_chunks_must_be_small(data):
     shape = data.draw(shapes(most_dims=4, side=st.integers(0, 5)).filter(bool))

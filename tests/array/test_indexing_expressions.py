@@ -7,6 +7,7 @@ import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.index_strategies import any_keys, numbers
 from tests.array.strategies import chunks_of, expressions, values
+from tests.profiles import examples
 
 
 def keys_that_fit(draw, data):
@@ -57,7 +58,7 @@ def taken_along(draw, x, data):
 INDEXING = [indexed, assigned, assigned_where, taken_along] * 3
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(expressions(more=INDEXING))
 def test_they_go_together_with_all_others(expression):
     x, data = expression

@@ -9,9 +9,10 @@ import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import values
 from tests.array.test_sorting import blocks_of, descending_order, lines, with_ties
+from tests.profiles import examples
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(lines(), st.integers(1, 12), st.sampled_from([100, 10**6]), st.booleans())
 def test_the_greatest_are_the_first_in_descending_order(case, k, size, least):
     x, data, axis = case

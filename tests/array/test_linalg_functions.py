@@ -11,6 +11,7 @@ from asyncexec.errors import MemoryBudgetError
 from tests.array.direct import run
 from tests.array.names import names
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 TYPES = ["float32", "float64", "complex64", "complex128"]
 TOLERANCE = {"float32": 2e-3, "complex64": 2e-3, "float64": 1e-9, "complex128": 1e-9}
@@ -126,7 +127,7 @@ def test_cholesky_factors_are_numpys(case, upper):
     close(run(xp.linalg.cholesky(x, upper=upper)), np.linalg.cholesky(a, upper=upper))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(stacks(positive, fewest=1), st.integers(1, 6))
 def test_cholesky_factors_are_the_same_in_blocks(case, block):
     x, a = case

@@ -12,6 +12,7 @@ from asyncexec.array.linear_systems import solve
 from asyncexec.errors import MemoryBudgetError
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 TYPES = ["float32", "float64", "complex128"]
 
@@ -26,7 +27,7 @@ def with_condition(n, condition):
     return left * np.logspace(0, -np.log10(condition), n) @ right
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_panels_are_a_decomposition(data):
     lead = data.draw(st.sampled_from([(), (2,)]))
@@ -48,7 +49,7 @@ def test_panels_are_a_decomposition(data):
     np.testing.assert_array_equal(np.triu(r), r)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_panels_solve_systems(data):
     lead = data.draw(st.sampled_from([(), (2,)]))

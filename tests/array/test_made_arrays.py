@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, leaves, shapes
+from tests.profiles import examples
 
 
 def squares(region, factor=1):
@@ -28,7 +29,7 @@ def test_a_function_of_the_place_makes_each_chunk():
         run(wrong)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_numbers_of_elements(data):
     shape = data.draw(shapes(most_dims=3))
@@ -63,7 +64,7 @@ def test_powers_that_integers_hold_are_integers():
     assert run(xp.geomspace(1, 100, 3, dtype=np.int8)).tolist() == [1, 10, 100]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_diagonals_and_triangles(data):
     k = data.draw(st.integers(-4, 4))

@@ -8,6 +8,7 @@ import asyncexec.array as xp
 from asyncexec.array.expansion import topological
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
+from tests.profiles import examples
 
 
 def same(found, expected):
@@ -15,7 +16,7 @@ def same(found, expected):
     np.testing.assert_array_equal(run(found), expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_repeating_elements(data):
     x, a = data.draw(leaves())
@@ -26,7 +27,7 @@ def test_repeating_elements(data):
     same(xp.repeat(x, xp.asarray(counts), axis=axis), np.repeat(a, counts, axis=axis))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_tiling_arrays(data):
     x, a = data.draw(leaves(shape=data.draw(shapes(most_dims=2))))
@@ -34,7 +35,7 @@ def test_tiling_arrays(data):
     same(xp.tile(x, times), np.tile(a, times))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_rolling_axes(data):
     x, a = data.draw(leaves())
@@ -65,7 +66,7 @@ def test_rolling_several_axes_reads_each_element_once():
     assert len(plan.stages) == 2
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_axes_in_another_order_and_more_of_them(data):
     x, a = data.draw(leaves())
@@ -79,7 +80,7 @@ def test_axes_in_another_order_and_more_of_them(data):
         same(xp.swapaxes(x, *axes), np.swapaxes(a, *axes))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_stacking(data):
     shape = data.draw(shapes(side=st.integers(1, 4)))
@@ -94,7 +95,7 @@ def test_stacking(data):
     same(xp.concat([x, y], axis=None), np.concatenate([a, b], axis=None))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_elements_put_in_and_taken_out(data):
     x, a = data.draw(

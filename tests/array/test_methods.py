@@ -9,11 +9,12 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, leaves, shapes, values
+from tests.profiles import examples
 
 FLOATS = [np.float64, np.float32]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.data(),
     st.sampled_from(["sum", "prod", "mean", "var", "std", "min", "max", "any", "all"]),
@@ -45,7 +46,7 @@ def test_moments_of_elements_that_become_another_type_are_numpys(name, dtype):
     assert run(x.mean(dtype=np.int32)) == numpys.mean(dtype=np.int32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_arrangements_are_numpys(data):
     shape = data.draw(shapes())

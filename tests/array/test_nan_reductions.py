@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, shapes, values
+from tests.profiles import examples
 
 FLOATS = ["float64", "float32", "complex128"]
 EXACT = ["int16", "uint8", "bool"]
@@ -37,7 +38,7 @@ def assert_near(found, expected):
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(holed(), st.booleans(), st.sampled_from([None, 2]), st.data())
 def test_nan_is_left_out_as_numpy_does(operand, keepdims, split_every, data):
     x, array, axis = operand
@@ -56,7 +57,7 @@ def test_nan_is_left_out_as_numpy_does(operand, keepdims, split_every, data):
         assert found.dtype == np.asarray(getattr(np, name)(array)).dtype
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(holed(dtypes=["float64"]), st.sampled_from([0, 1, 1.5]))
 def test_the_correction_counts_what_is_left(operand, correction):
     x, array, axis = operand
@@ -65,7 +66,7 @@ def test_the_correction_counts_what_is_left(operand, correction):
     assert_near(run(xp.nanstd(x, axis=axis, correction=correction)), np.sqrt(expected))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(holed(dtypes=["float64", "int16", "bool"]), st.booleans())
 def test_positions_of_extremes_leave_out_nan(operand, keepdims):
     x, array, axis = operand
@@ -107,7 +108,7 @@ def test_there_is_no_extreme_of_nothing(name):
         getattr(xp, name)(xp.zeros((3, 0)), axis=1)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(holed(dtypes=["float64", "int16", "bool", "complex128"]), st.booleans())
 def test_what_is_not_zero_is_counted(operand, keepdims):
     x, array, axis = operand
@@ -118,7 +119,7 @@ def test_what_is_not_zero_is_counted(operand, keepdims):
     np.testing.assert_array_equal(found, np.count_nonzero(array, axis=axis, keepdims=keepdims))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(holed(dtypes=["float64", "int16", "uint8"]), st.booleans())
 def test_ranges_are_numpys(operand, keepdims):
     x, array, axis = operand
@@ -133,7 +134,7 @@ def test_a_range_of_booleans_is_refused():
         xp.ptp(xp.asarray([True, False]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_averages_are_numpys(data):
     shape = data.draw(shapes(side=st.integers(1, 6)))
@@ -163,7 +164,7 @@ def test_weights_along_several_axes_are_in_their_order():
         xp.average(xp.asarray(array), axis=(2, 0), weights=weights.T)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(holed(dtypes=["float64", "float32", "int16", "complex128"]), st.booleans())
 def test_comparisons_of_arrays_are_numpys(operand, equal_nan):
     x, array, _ = operand
@@ -234,7 +235,7 @@ def divided(part, axis, keepdims):
     return summed["total"] / summed["n"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(holed(dtypes=["float64", "int16"]), st.booleans(), st.sampled_from([None, 2, 3]))
 def test_a_reduction_by_functions_of_ones_own(operand, keepdims, split_every):
     x, array, axis = operand

@@ -10,6 +10,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
+from tests.profiles import examples
 
 pytestmark = pytest.mark.usefixtures("functions_by_value")
 
@@ -38,7 +39,7 @@ def padded(a, widths, rules):
     return a
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_each_element_has_its_neighbours_and_what_is_around_the_array(data):
     shape = data.draw(shapes(most_dims=2, side=st.integers(1, 9)).filter(len))
@@ -54,7 +55,7 @@ def test_each_element_has_its_neighbours_and_what_is_around_the_array(data):
     np.testing.assert_allclose(run(y), neighbours(padded(a, widths, rules), widths))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_chunks_at_the_edges_have_no_border_there_by_default(data):
     n = data.draw(st.integers(1, 12))
@@ -192,7 +193,7 @@ def test_a_value_that_the_type_has_not_is_refused():
         xp.map_overlap(lambda b: b, xp.arange(4), depth=1, boundary=np.nan)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.data())
 def test_windows_are_those_of_numpy(data):
     shape = data.draw(shapes(most_dims=2, side=st.integers(1, 7)).filter(len))

@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
+from tests.profiles import examples
 
 MODES = [
     "constant",
@@ -22,7 +23,7 @@ MODES = [
 ]
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_every_mode_is_that_of_numpy(data):
     shape = data.draw(shapes(most_dims=3, side=st.integers(1, 5)))

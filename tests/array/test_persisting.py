@@ -11,6 +11,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError
 from tests.array.direct import run
 from tests.array.strategies import leaves, shapes
+from tests.profiles import examples
 
 
 def test_several_arrays_are_stored_by_one_plan_and_read_from_there(tmp_path):
@@ -45,7 +46,7 @@ def test_what_is_in_the_work_dir_is_removed_when_the_process_ends(tmp_path):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith("persisted-")]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_groups_are_put_together(data):
     shape = data.draw(shapes(side=st.integers(1, 7)).filter(len))

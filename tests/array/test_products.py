@@ -12,6 +12,7 @@ from asyncexec.array.contraction import matrix_product, pair_product
 from asyncexec.array.product_chunks import axes_of, product_chunks
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 
 TYPES = ["bool", "int8", "uint8", "int64", "float16", "float32", "float64", "complex64"]
 SIDE = st.integers(0, 6)
@@ -44,7 +45,7 @@ def stacks(draw):
     return [each[draw(st.integers(0, len(each))) :] for each in ones]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_matrix_products_are_numpys(data):
     m, k, n = (data.draw(SIDE) for _ in range(3))
@@ -58,7 +59,7 @@ def test_matrix_products_are_numpys(data):
     close(run(product), expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_products_are_the_same_in_little_memory(data):
     m, k, n = (data.draw(st.integers(1, 9)) for _ in range(3))
@@ -69,7 +70,7 @@ def test_products_are_the_same_in_little_memory(data):
     close(run(xp.Array(node)), a @ b)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_sums_over_any_axes_are_those_of_einsum(data):
     labels = "abcde"

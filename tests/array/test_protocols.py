@@ -11,6 +11,7 @@ from scipy import special
 import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, shapes, values
+from tests.profiles import examples
 
 A = values((6, 5), np.float64, 1)
 B = values((6, 5), np.float64, 2)
@@ -259,7 +260,7 @@ def test_turned_matrices_are_numpys(turns):
     same(np.rot90(lazy(A), turns, axes=(1, 0)), np.rot90(A, turns, axes=(1, 0)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_reductions_are_numpys_over_any_shape(data):
     shape = data.draw(shapes())

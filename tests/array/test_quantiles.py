@@ -12,6 +12,7 @@ from asyncexec.array.quantile_kernels import METHODS
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, shapes, values
 from tests.array.test_sorting import blocks_of, with_ties
+from tests.profiles import examples
 
 REAL = [np.float64, np.float32, np.int64, np.int16, np.uint8]
 SIZES = st.sampled_from([40, 10**6])
@@ -42,7 +43,7 @@ def check(found, expected):
     np.testing.assert_allclose(run(found), expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     reduced_arrays(),
     st.sampled_from(METHODS),
@@ -60,7 +61,7 @@ def test_quantiles_are_those_of_numpy(case, method, q, keepdims, size):
     check(found, quietly(np.quantile, data, q, **options))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(reduced_arrays(), st.sampled_from(METHODS), st.booleans(), SIZES)
 def test_nan_is_left_out_as_by_numpy(case, method, keepdims, size):
     x, data, axis = case
@@ -72,7 +73,7 @@ def test_nan_is_left_out_as_by_numpy(case, method, keepdims, size):
     check(found, quietly(np.nanquantile, data, [0.0, 0.3, 0.75, 1.0], **options))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(reduced_arrays([*REAL, np.bool_, np.float16]), st.booleans(), SIZES)
 def test_medians_are_those_of_numpy(case, keepdims, size):
     x, data, axis = case

@@ -8,6 +8,7 @@ import asyncexec.array as xp
 from asyncexec.array.random_tiles import TILE_ELEMENTS, tile_of
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, shapes
+from tests.profiles import examples
 
 PARAMETERS = {
     "beta": (2.0, 3.0),
@@ -59,7 +60,7 @@ def test_each_distribution_is_that_of_numpy(name):
     assert apart.max() < 0.05
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_elements_do_not_depend_on_chunks_nor_on_the_part_that_is_computed(data):
     shape = data.draw(shapes(side=st.integers(0, 300), most_dims=2))
@@ -81,7 +82,7 @@ def test_elements_do_not_depend_on_chunks_nor_on_the_part_that_is_computed(data)
         np.testing.assert_array_equal(run(xp.take(y, rows, axis=0)), whole[rows])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(shapes(most_dims=4, side=st.integers(0, 10**6)))
 def test_tiles_are_small_and_cover_no_more_than_the_array(shape):
     tile = tile_of(shape)

@@ -17,6 +17,7 @@ from asyncexec.errors import (
 from asyncexec.storage.chunks.access import forget_opened
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
+from tests.profiles import examples
 from tests.storage.fake_s3 import serving
 
 
@@ -38,7 +39,7 @@ def cases(draw):
 
 
 @given(cases(), st.sampled_from([2, 3]), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_region_is_written_and_nothing_else(case, zarr_format, seed):
     shape, chunks, shards, starts, stops, own = case
     shards = shards if zarr_format == 3 else None
@@ -54,7 +55,7 @@ def test_any_region_is_written_and_nothing_else(case, zarr_format, seed):
 
 
 @given(st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_region_of_chunks_whose_lengths_differ_is_written_and_nothing_else(data):
     shape = tuple(data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=3)))
     starts = [data.draw(st.integers(0, n)) for n in shape]

@@ -12,6 +12,7 @@ from asyncexec.array.nodes import Concat
 from asyncexec.array.reshaping import raveled, reshaped
 from tests.array.direct import run
 from tests.array.strategies import leaves
+from tests.profiles import examples
 
 
 @st.composite
@@ -25,7 +26,7 @@ def factored(draw, size):
     return (*shape, size) if size > 1 or draw(st.booleans()) else tuple(shape)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_any_shape_becomes_any_other_in_chunks_within_the_limit(data):
     size = data.draw(st.sampled_from([1, 2, 12, 24, 36, 60, 72, 96, 120]))

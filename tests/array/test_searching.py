@@ -9,6 +9,7 @@ import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, leaves, shapes, values
 from tests.array.test_sorting import with_ties
+from tests.profiles import examples
 
 REAL = [np.float64, np.float32, np.int64, np.int16, np.uint8, np.bool_]
 TINY = ax.Spec(allowed_mem="110MB", reserved_mem="100MB")
@@ -21,7 +22,7 @@ def of_few_values(draw, dtypes, shape=None):
     return xp.asarray(data, chunks=draw(chunks_of(shape))), data
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data(), st.sampled_from(["left", "right"]), st.booleans(), st.sampled_from([24, 10**6]))
 def test_places_are_those_of_numpy(data, side, unsorted, limit):
     _, line = data.draw(of_few_values(REAL, (data.draw(st.integers(0, 20)),)))
@@ -43,7 +44,7 @@ def test_a_number_has_a_place(x2):
     assert run(xp.searchsorted(xp.asarray(line, chunks=2), x2)) == np.searchsorted(line, x2)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(leaves(dtypes=REAL), st.booleans(), st.booleans())
 def test_bins_are_those_of_numpy(case, right, descending):
     x, data = case
@@ -58,7 +59,7 @@ def test_bins_of_a_lazy_array_are_computed():
     assert run(xp.digitize(x, bins)).tolist() == [1, 1, 1, 2, 2, 2]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data(), st.booleans(), st.sampled_from([24, 10**6]))
 def test_membership_is_numpys(data, invert, limit):
     x1, wanted = data.draw(of_few_values([*REAL, np.complex128]))

@@ -9,9 +9,10 @@ from tests.array.direct import run
 from tests.array.strategies import chunks_of
 from tests.array.test_sets import with_repetitions
 from tests.array.test_sorting import blocks_of, with_ties
+from tests.profiles import examples
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(with_repetitions(), st.booleans(), st.sampled_from([60, 10**6]))
 def test_distinct_elements_are_those_of_numpy(case, equal_nan, size):
     x, data = case
@@ -27,7 +28,7 @@ def test_distinct_elements_are_those_of_numpy(case, equal_nan, size):
     np.testing.assert_array_equal(expected[0][run(inverse)], data)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.data(), st.sampled_from(["union1d", "intersect1d", "setdiff1d", "setxor1d"]))
 def test_two_arrays_make_the_set_that_numpy_makes(data, name):
     arrays, elements = [], []

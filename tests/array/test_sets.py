@@ -9,6 +9,7 @@ import asyncexec.array as xp
 from tests.array.direct import run
 from tests.array.strategies import DTYPES, chunks_of, shapes, values
 from tests.array.test_sorting import blocks_of, with_ties
+from tests.profiles import examples
 
 SIZES = st.sampled_from([60, 200, 10**6])
 
@@ -47,7 +48,7 @@ def check(found, data):
     np.testing.assert_array_equal(computed[1][known], indices[known])
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(with_repetitions(), SIZES)
 def test_all_of_distinct_elements_is_numpys(case, size):
     x, data = case
@@ -57,7 +58,7 @@ def test_all_of_distinct_elements_is_numpys(case, size):
     check(found, data)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(with_repetitions(), SIZES)
 def test_each_function_returns_its_part_of_it(case, size):
     x, data = case

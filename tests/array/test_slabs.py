@@ -11,6 +11,7 @@ import asyncexec.array as xp
 from asyncexec.array import slab_kernels, slabs
 from asyncexec.array.slab_kernels import InSlabs
 from tests.array.direct import run
+from tests.profiles import examples
 
 SHAPES = st.sampled_from(
     [(24, 30, 70), (7, 33, 129), (1000, 40), (3, 5000), (64, 16), (5, 6, 7, 20)]
@@ -48,7 +49,7 @@ def cutting(*, on):
         yield
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(SHAPES, AXES, DTYPES, st.sampled_from([reduced, by_element]), st.data())
 def test_no_bit_depends_on_slabs(shape, axis, dtype, expressions, data):
     chunks = tuple(data.draw(st.integers(max(1, n // 3), n)) for n in shape)

@@ -14,6 +14,7 @@ from asyncexec.array.expansion import topological
 from asyncexec.array.merge_exchange import exchanges
 from tests.array.direct import run
 from tests.array.strategies import DTYPES, chunks_of, values
+from tests.profiles import examples
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def descending_order(data, axis):
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(lines(), st.booleans(), st.sampled_from([30, 100, 10**6]))
 def test_values_are_sorted_as_numpy_sorts_them(case, descending, size):
     x, data, axis = case
@@ -77,7 +78,7 @@ def test_values_are_sorted_as_numpy_sorts_them(case, descending, size):
     np.testing.assert_array_equal(run(found), np.flip(expected, axis) if descending else expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(lines(), st.booleans(), st.sampled_from([60, 200, 10**6]))
 def test_the_order_is_stable_as_numpys(case, descending, size):
     x, data, axis = case

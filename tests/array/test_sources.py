@@ -12,6 +12,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore
 import asyncexec.array as xp
 from asyncexec.errors import CorruptChunkError, OptionError, TargetExistsError
 from tests.array.direct import run
+from tests.profiles import examples
 
 DATA = np.arange(24.0).reshape(6, 4)
 
@@ -70,7 +71,7 @@ def irregular(place, data, edges):
 
 
 @given(st.lists(lengths(), min_size=1, max_size=3), st.data())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_grids_of_irregular_chunks_are_read(edges, data):
     shape = tuple(map(sum, edges))
     values = np.random.default_rng(0).random(shape)

@@ -14,6 +14,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError, TargetExistsError
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, shapes, values
+from tests.profiles import examples
 
 RNG = np.random.default_rng(0)
 
@@ -27,7 +28,7 @@ def sharded(draw):
 
 
 @given(sharded(), st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_shards_are_written_whatever_the_chunks_of_the_array(arrays, seed):
     shape, own, chunks, shards = arrays
     data = values(shape, np.float32, seed)

@@ -20,6 +20,7 @@ from asyncexec.observers import History, table_files
 from asyncexec.observers.table_files import PARTIAL, CsvFile
 from asyncexec.testing.patience import scaled
 from tests.observers import scripted
+from tests.profiles import examples
 
 PARQUET = pytest.param(
     "parquet", marks=pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs pyarrow")
@@ -286,7 +287,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert names == {"plan.json", f"attempts.csv{PARTIAL}", f"tasks.csv{PARTIAL}"}
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(ends=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40))
 def test_the_lines_are_what_happened(tmp_path_factory, ends):
     directory = tmp_path_factory.mktemp("runs")

@@ -23,6 +23,7 @@ from asyncexec.policies.retry import Retry
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.straggler.two_phase import TwoPhase
 from asyncexec.worker.attempt import decode
+from tests.profiles import examples
 
 from .random_plans import expected, inputs_of, plans
 from .workbench import TRANSIENT, Workbench
@@ -248,4 +249,4 @@ class Scheduler(RuleBasedStateMachine):
 
 
 TestScheduler = Scheduler.TestCase
-TestScheduler.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestScheduler.settings = settings(max_examples=examples(150), stateful_step_count=60, deadline=None)

@@ -8,10 +8,11 @@ from asyncexec.plan.lengths import Lengths
 pytest.importorskip("xarray")
 
 from asyncexec.integrations.xarray.chunk_tuples import chunk_tuples, settled_chunks
+from tests.profiles import examples
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_lengths_add_up_to_the_shape_and_lead_back_to_the_chunks(axes):
     shape, chunks = tuple(n for n, _ in axes), tuple(c for _, c in axes)
     lengths = chunk_tuples(shape, chunks)

@@ -12,6 +12,7 @@ xr = pytest.importorskip("xarray")
 
 from asyncexec.integrations.xarray import DuckArray
 from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory
+from tests.profiles import examples
 
 VALUES = np.arange(24.0).reshape(4, 6) - 7
 
@@ -199,7 +200,7 @@ def selections(draw):
 
 
 @given(selections())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_selections_are_numpys(key):
     values = np.arange(72).reshape(4, 6, 3)
     expected = values[key]

@@ -18,6 +18,7 @@ from asyncexec.integrations.xarray.aligned_pieces import pieces_of
 from asyncexec.integrations.xarray.block_writes import is_shared
 from asyncexec.integrations.xarray.writing import writing_of
 from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory
+from tests.profiles import examples
 
 PROCESSES = ax.Spec(executor="processes", executor_options={"max_workers": 1})
 
@@ -299,7 +300,7 @@ def writes(draw):
 
 
 @given(writes(), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_two_tasks_write_into_one_chunk_and_all_is_written(write, sharded):
     shape, chunks, whole, units, region = write
     target = Target(whole, units, tuple(2 * u for u in units) if sharded else None)

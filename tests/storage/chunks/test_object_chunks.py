@@ -17,6 +17,7 @@ from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.obstore_objects import keeps_attributes
 from asyncexec.storage.places.stamps import Stamp, stamped
 from tests.object_stores.servers import make_bucket, s3_options
+from tests.profiles import examples
 from tests.storage.regions import regions, taken
 
 obstore = pytest.importorskip("obstore")
@@ -73,7 +74,7 @@ def test_chunks_are_written_and_read_as_zarr_does(client, options, awaited):
 
 
 @given(regions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_region_is_read_in_both_forms(case):
     shape, chunks, region = case
     data = np.arange(np.prod(shape, dtype=int)).reshape(shape)

@@ -16,6 +16,7 @@ from asyncexec.storage.chunks.shard_layout import ranges
 from asyncexec.storage.chunks.zarr_chunks import ZarrChunks
 from asyncexec.storage.places.creation import create_array
 from asyncexec.storage.places.opening import open_array
+from tests.profiles import examples
 
 SHAPE, SHARDS, CHUNKS = (20, 30), (8, 10), (2, 5)
 
@@ -61,7 +62,7 @@ def bounds(n):
     return st.tuples(st.integers(0, n), st.integers(0, n)).map(sorted).map(lambda b: slice(*b))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.tuples(*map(bounds, SHAPE)))
 def test_any_region_is_what_zarr_reads(array, region):
     data, chunks = array

@@ -19,6 +19,7 @@ from asyncexec.storage.chunks.object_requests import BlockingRequests
 from asyncexec.storage.chunks.shard_objects import ShardObjects
 from asyncexec.storage.chunks.zarr_chunks import ZarrChunks
 from tests.object_stores.servers import make_bucket, s3_options
+from tests.profiles import examples
 from tests.storage.regions import regions, taken
 
 obstore = pytest.importorskip("obstore")
@@ -114,7 +115,7 @@ def layouts(draw):
     return shape, shards, codec, region, written
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(layouts(), st.sampled_from(["obstore", "memory"]), st.integers(0, 40))
 def test_any_region_of_any_layout_is_what_zarr_reads(layout, kind, gap):
     shape, shards, codec, region, written = layout
