@@ -24,12 +24,13 @@ from asyncexec.testing.patience import scaled
 from asyncexec.testing.virtual_clock import VirtualClockLoop
 from asyncexec.worker import value_files
 from tests.loopwatch import BlockedLoopWatch
+from tests.profiles import PROFILE
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=25)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2_000)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+hypothesis.settings.load_profile(PROFILE)
 
 # Every test in it is marked `backend`.
 SYSTEMS = Path(__file__).parent / "backends" / "systems"
