@@ -24,6 +24,8 @@ from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.runs import Runs
 
+_LONGEST = np.iinfo(np.int64).max
+
 
 def repeat(x: Array, repeats: int | Sequence[int] | Array, /, *, axis: int | None = None) -> Array:
     """Return ``x`` with each element along ``axis`` several times, one after the other.
@@ -112,6 +114,10 @@ def _counts(repeats: Any, n: int) -> int | np.ndarray[Any, Any]:
 
 def _repeated(node: Node, axis: int, count: int, limit: int) -> Node:
     shape = (*node.shape[:axis], node.shape[axis] * count, *node.shape[axis + 1 :])
+    if shape[axis] > _LONGEST:
+        raise ValueError(
+            f"repeats={count} of {node.shape[axis]} elements: an axis has {_LONGEST} elements at most"
+        )
     if count == 1 or not math.prod(shape):
         return node if count == 1 else _nothing("repeat", shape, node)
     others = math.prod(
@@ -125,7 +131,8 @@ def _repeated(node: Node, axis: int, count: int, limit: int) -> Node:
     if not length:
         spread = build.insert_axis(node, axis + 1)
         wide = (*spread.shape[: axis + 1], count, *spread.shape[axis + 2 :])
-        chunks = (*spread.chunks[: axis + 1], 1, *spread.chunks[axis + 2 :])
+        part = max(1, min(count, limit // (others * node.dtype.itemsize)))
+        chunks = (*spread.chunks[:axis], 1, part, *spread.chunks[axis + 2 :])
         return reshaped(
             build.broadcast(spread, wide, chunks), shape, limit=limit, operation="repeat"
         )

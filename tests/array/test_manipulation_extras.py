@@ -1,9 +1,12 @@
 """Repeating, tiling, rolling, turning and stacking, against NumPy's."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.array.expansion import topological
 from tests.array.direct import run
@@ -146,3 +149,19 @@ def test_repeating_and_tiling_make_few_nodes():
     for y in (xp.repeat(x, 7), xp.tile(x, 7), xp.roll(x, 5), xp.tile(xp.ones(3), 10**6)):
         assert len(list(topological([y.node]))) < 10
     assert xp.repeat(xp.ones(3), 10**9).chunks[0] <= 2**23
+
+
+@pytest.mark.parametrize("shape, chunks", [((5,), (2,)), ((3, 4), (2, 2)), ((4, 3, 2), (3, 2, 1))])
+def test_elements_that_come_more_often_than_a_chunk_holds_are_in_chunks_of_its_size(shape, chunks):
+    data = np.arange(math.prod(shape)).reshape(shape)
+    x = xp.asarray(data, chunks=chunks, spec=ax.Spec(allowed_mem=40_000, reserved_mem=0))
+    for axis in range(len(shape)):
+        repeated = xp.repeat(x, 3001, axis=axis)
+        assert repeated.chunks[axis] >= 64
+        same(repeated, np.repeat(data, 3001, axis=axis))
+    assert xp.repeat(xp.arange(10), 10**8).chunks[0] > 10**6
+
+
+def test_an_axis_that_would_be_longer_than_there_are_numbers_is_refused():
+    with pytest.raises(ValueError, match="an axis has 9223372036854775807 elements at most"):
+        xp.repeat(xp.arange(10), 2**62)
