@@ -36,9 +36,10 @@ def asarray(
     """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
 
     Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
-    instead, and must not be changed before everything made of it is computed. Lazy arrays pass through, and a sequence
-    of them is stacked. An array of Zarr is read chunk by chunk when it is needed, as by :func:`from_zarr`, unless
-    ``copy=True`` reads it at once. Lazy arrays of other libraries (Dask's, Cubed's) are computed, into memory.
+    instead, and must not be changed before everything made of it is computed. Lazy arrays pass through, and nested
+    sequences of them, and of numbers, are stacked. An array of Zarr is read chunk by chunk when it is needed, as by
+    :func:`from_zarr`, unless ``copy=True`` reads it at once. Lazy arrays of other libraries (Dask's, Cubed's) are
+    computed, into memory.
 
     >>> x = xp.asarray([[1, 2], [3, 4]], dtype=xp.float32)
     >>> x
@@ -77,12 +78,45 @@ def _as_lazy(obj: Any, spec: Spec | None, *, copy: bool | None) -> Array | None:
     """Return ``obj`` as an array where nothing must be read for it; else None."""
     if isinstance(obj, Array):
         return obj
-    if isinstance(obj, list | tuple) and obj and all(isinstance(each, Array) for each in obj):
-        return stack(obj)
+    if isinstance(obj, list | tuple) and _holds_arrays(obj):
+        return _stacked(obj)
     stored: Any = obj
     if not copy and _is_stored(stored):
         return from_zarr(stored.store, path=stored.path, spec=spec)
     return None
+
+
+def _holds_arrays(nested: list[Any] | tuple[Any, ...]) -> bool:
+    """Return True for nested lists of arrays, or of arrays and numbers, of which none is empty."""
+    found = False
+    left: list[Any] = [nested]
+    while left:
+        sequence = left.pop()
+        kinds = set(map(type, sequence))
+        if not kinds:
+            return False
+        if kinds <= _NUMBERS:
+            continue
+        for item in sequence:
+            if isinstance(item, list | tuple):
+                left.append(item)
+            elif isinstance(item, Array):
+                found = True
+            elif type(item) not in _NUMBERS:
+                return False
+    return found
+
+
+_NUMBERS = frozenset({bool, int, float, complex})
+
+
+def _stacked(nested: Any) -> Array:
+    """Return nested lists of arrays and numbers as one array, stacked level by level."""
+    if isinstance(nested, Array):
+        return nested
+    if not isinstance(nested, list | tuple):
+        return asarray(nested)
+    return stack([_stacked(each) for each in nested])
 
 
 def _is_stored(obj: Any) -> bool:

@@ -128,6 +128,18 @@ def test_asarray_passes_lazy_arrays_through():
     np.testing.assert_array_equal(run(xp.asarray([x[0], x[1] * 2])), [[1, 1, 1, 1], [2, 2, 2, 2]])
 
 
+def test_nested_sequences_of_lazy_arrays_and_numbers_become_one_lazy_array():
+    x = xp.asarray(np.arange(4.0), chunks=2)
+    nested = xp.asarray([[x[0], 1], (x[3], x[1])])
+    np.testing.assert_array_equal(run(nested), [[0, 1], [3, 1]])
+    assert nested.dtype == np.float64
+    assert xp.asarray([xp.asarray(1, dtype=xp.int8), 1]).dtype == np.int64
+    assert xp.asarray([[x, x]], dtype=xp.float32).shape == (1, 2, 4)
+    for ragged in ([x[0], [x[1]]], [[x[0]], [x[1], x[2]]], [x[0], []]):
+        with pytest.raises(ValueError, match=r"differ|inhomogeneous"):
+            xp.asarray(ragged)
+
+
 def test_asarray_of_zarr_reads_chunks_when_they_are_needed(tmp_path):
     stored = zarr.create_array(tmp_path / "x.zarr", shape=(6, 5), chunks=(2, 5), dtype="i4")
     stored[...] = np.arange(30).reshape(6, 5)
