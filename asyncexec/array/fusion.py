@@ -13,13 +13,14 @@ A node that makes several arrays is computed once too, and those of its arrays t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
 from asyncexec.array.chunks import grid
 from asyncexec.array.expansion import topological
-from asyncexec.array.nodes import ArraySource, Copy, Node
+from asyncexec.array.nodes import ArraySource, Copy, Node, View
 from asyncexec.array.optimizer import elementwise, reductions, results, views
 from asyncexec.array.optimizer.joining import joining_rule
 from asyncexec.array.outputs import OutputOf
@@ -30,6 +31,9 @@ from asyncexec.plan.pieces import Pieces
 
 EVERY_JOINING = frozenset({elementwise.NAME, reductions.NAME, views.NAME})
 """The rules by which a node is computed on the way of another."""
+
+OTHER_PARTS = "the tasks of the stage that reads it need other parts than whole chunks of it"
+SHOWN = "parts of it are read, and to store what it is made of instead would take more"
 
 MOST_SOURCES = 8
 """How many arrays a fused stage may read; an operation that has more of its own may."""
@@ -118,7 +122,7 @@ class FusionGroup:
             return "it is put into other chunks"
         if not accesses[0].once(self.grid):
             return "several tasks of the stage that reads it need the same of it"
-        return "the tasks of the stage that reads it need other parts than whole chunks of it"
+        return OTHER_PARTS
 
     def computes(self, node: Node) -> bool:
         """Return whether ``node`` can be computed here for everything that is needed of it."""
@@ -199,9 +203,41 @@ def fuse(
     """
     order = list(topological(roots))
     groups = _Grouping(roots, order, None, rules).groups()
-    if not all(fits(g) for g in groups):
-        groups = _Grouping(roots, order, fits, rules).groups()
+    checked = None if all(fits(g) for g in groups) else fits
+    if checked is not None:
+        groups = _Grouping(roots, order, checked, rules).groups()
+    if shown := _shown(groups):
+        others = _Grouping(roots, order, checked, rules, shown).groups()
+        if _stored_bytes(others) < _stored_bytes(groups) and all(fits(g) for g in others):
+            return others
     return groups
+
+
+def _shown(groups: Sequence[FusionGroup]) -> frozenset[Node]:
+    """Return the nodes of which slices are computed, so that something else that they are made of is stored.
+
+    That may be much larger: windows of an array, of which means are taken, of which some are wanted.
+    """
+    apart = {group.roots[0] for group in groups if group.apart == OTHER_PARTS}
+    found: set[Node] = set()
+    for group in groups:
+        if apart.isdisjoint(group.accesses):
+            continue
+        for node in group.members:
+            if not isinstance(node, View):
+                continue
+            below: Node = node
+            while below.inline and below.inputs and below.inputs[0] in group.members:
+                below = below.inputs[0]
+            if not below.inline and below not in group.roots:
+                found.add(below)
+                break
+    return frozenset(found)
+
+
+def _stored_bytes(groups: Sequence[FusionGroup]) -> int:
+    roots = [root for group in groups for root in group.roots]
+    return sum(math.prod(root.shape) * root.dtype.itemsize for root in roots)
 
 
 class _Grouping:
@@ -213,10 +249,12 @@ class _Grouping:
         order: Sequence[Node],
         fits: Callable[[FusionGroup], bool] | None,
         rules: Collection[str],
+        shown: Collection[Node] = (),
     ) -> None:
         self._fits = fits
         self._rules = rules
-        self._stored = set(roots)
+        self._shown = shown
+        self._stored = {*roots, *shown}
         self._order = order
         self._readers: dict[Node, list[Node]] = {node: [] for node in self._order}
         for node in self._order:
@@ -251,6 +289,8 @@ class _Grouping:
         if not apart and node not in self._stored:
             self._note(wanting[0], node)
             return
+        if node in self._shown and wanting:
+            apart = SHOWN
         several = sorted(self._outputs.get(node, ()), key=_number)
         made = FusionGroup(
             tuple(several) if several else (node,),

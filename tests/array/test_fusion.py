@@ -1,5 +1,7 @@
 """What is computed together in one stage, and what is stored."""
 
+import math
+
 import numpy as np
 import pytest
 import zarr
@@ -140,3 +142,14 @@ def test_fused_steps_on_a_single_element_give_the_bits_that_stored_ones_give():
     once = xp.square(x)
     stored, _ = run(xp.plan_of(once, xp.square(once)))
     assert run(xp.square(once)).tobytes() == np.square(np.asarray(stored)).tobytes()
+
+
+def test_slices_of_means_of_windows_store_means_rather_than_windows(rng):
+    data = rng.normal(size=(600, 8))
+    x = xp.asarray(data, chunks=(50, 8))
+    means = xp.mean(xp.sliding_window_view(x, 7, axis=0), axis=-1) * 2
+    plan = means[::20].to_plan()
+    stored = [math.prod(out.shape) for stage in plan.stages for out in stage.outputs]
+    assert sum(stored) < 2 * means.size
+    expected = np.lib.stride_tricks.sliding_window_view(data, 7, axis=0).mean(axis=-1)[::20] * 2
+    np.testing.assert_allclose(run(means[::20]), expected)
