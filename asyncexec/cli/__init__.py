@@ -20,6 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         By default those of the process.
     """
+    if sys.stdout is None:  # which Python makes of one that is closed
+        print(
+            "asyncexec: standard output is closed (>&-), and results are written to it: send them to a file, or to "
+            "/dev/null",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     try:
         return _run(arguments)
     except KeyboardInterrupt:

@@ -174,6 +174,14 @@ def test_ctrl_c_while_it_is_still_starting_is_the_same(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("asyncexec: interrupted")
 
 
+def test_a_standard_output_that_is_closed_is_an_error_as_results_are_written_to_it(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["executors"]) == 2
+    assert capsys.readouterr().err.startswith("asyncexec: standard output is closed (>&-)")
+
+
 def wait_for_chunks(folder, process):
     deadline = time.monotonic() + scaled(PATIENCE)
     while not list(folder.glob("*.zarr/c/*")):

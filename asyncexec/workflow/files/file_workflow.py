@@ -228,6 +228,10 @@ def _hint(target: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and dotted.lacks(error):
         *package, wrong = str(error.name).split(".")
         inside = sys.modules.get(".".join(package))
+        if hasattr(inside, wrong):
+            rest = dotted.module.removeprefix(f"{error.name}").lstrip(".")
+            within = ".".join(filter(None, (wrong, rest, dotted.name)))
+            return f"; {wrong!r} is in the module {'.'.join(package)!r}: write {'.'.join(package)}:{within}"
         names = [found.name for found in iter_modules(inside and getattr(inside, "__path__", ()))]
     elif isinstance(error, AttributeError) and module is not None:
         package, wrong = [], dotted.name

@@ -228,6 +228,7 @@ def test_variables_are_replaced_in_texts_after_reading(tmp_path):
         ("  - {name: a, target: no.such.module}\n", 6, "No module named"),
         (f"  - {{name: a, target: {HERE}.nothin}}\n", 6, "did you mean 'nothing'"),
         ("  - {name: a, target: ascyncio.run}\n", 6, "did you mean 'asyncio'"),
+        ("  - {name: a, target: pathlib.Path.cwd}\n", 6, "write pathlib:Path.cwd"),
         (f"  - {{name: a, target: {HERE}.VALUE}}\n", 6, "cannot be called"),
         ("  - {name: a}\n", 6, "no target"),
         ("  - {name: a, target: [1]}\n", 6, "a text"),
