@@ -1,5 +1,8 @@
 """Repositories of Icechunk in a bucket: threads and processes, a proxy that loses answers, and the width of writing."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import StorageError, TaskFailedError
 from asyncexec.storage.places import requests
+from asyncexec.testing.patience import scaled
 from tests.object_stores.servers import KEYS
 from tests.storage.versions.repositories import committed, icechunk
 
@@ -108,3 +112,7 @@ async def test_a_silent_repository_is_an_error_that_names_it(repo, storage, prox
     assert proxy.url in str(caught.value)
     assert KEYS["secret_access_key"] not in str(caught.value)
     proxy.clear()
+    # Calls of Icechunk cannot be cancelled: they end by their own timeout, and by their own retries.
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncexec-ahead"):
+            await asyncio.to_thread(thread.join, scaled(20))
