@@ -12,7 +12,7 @@ import anyio
 
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.ray import worker_side
-from asyncexec.backends.ray.attempt_file import read_attempt
+from asyncexec.backends.ray.attempt_file import NO_ATTEMPT, read_attempt
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.pending_kills import (
     KILL_SECONDS,
@@ -29,6 +29,8 @@ from asyncexec.worker.remote_batch import RemoteBatch
 LARGE_BYTES = 64_000
 # The most times that a call is submitted again which was lost to the kill of another.
 MAX_RESUBMISSIONS = 3
+# The most seconds that a call takes to end after its last attempt.
+ENDING_SECONDS = 0.3
 SHUT_DOWN = "executor 'ray': Ray was shut down in this process while it was used"
 
 _log = logging.getLogger(__name__)
@@ -221,6 +223,8 @@ async def _kill(stream: Any, record: str | None, kills: PendingKills) -> None:
     kills.note()
     try:
         with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_SECONDS):
+            if await _is_ending(stream, record):
+                return
             try:
                 ray.cancel(stream, force=True)
                 async for frame in stream:
@@ -231,3 +235,21 @@ async def _kill(stream: Any, record: str | None, kills: PendingKills) -> None:
                     await until_gone(begun[1])
     finally:
         kills.note()
+
+
+async def _is_ending(stream: Any, record: str | None) -> bool:
+    """Return True where a call runs no attempt any more, and ends by itself at once.
+
+    Ray ends this process ("Tried to complete task that was not pending") where it is to cancel what is just ending.
+    """
+    begun = read_attempt(record)
+    if begun is None or begun[0] != NO_ATTEMPT:
+        return False
+    with anyio.move_on_after(ENDING_SECONDS):
+        try:
+            async for frame in stream:
+                await frame
+        except Exception:  # noqa: BLE001 - the worker is gone, whatever Ray raises for it
+            return False
+        return True
+    return False

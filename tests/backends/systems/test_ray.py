@@ -169,6 +169,15 @@ async def test_what_a_stage_asks_for_reaches_ray(lent_ray):
     assert decode((await outcome_of(program(assigned))).value) == {"CPU": 1.0}
 
 
+async def test_a_call_that_ends_by_itself_is_not_cancelled(lent_ray, monkeypatch):
+    """Ray would end this process where it is to cancel what has just ended."""
+    cancelled = []
+    monkeypatch.setattr("ray.cancel", lambda *of, **_: cancelled.append(of))
+    for _ in range(5):
+        await outcome_of(program(assigned))
+    assert cancelled == []
+
+
 async def test_memory_is_what_one_task_may_use(lent_ray):
     async with RayBackend(task_memory="2GB") as backend:
         assert backend.capabilities.worker_bytes == 2_000_000_000
