@@ -121,7 +121,7 @@ class StreamedKernel:
 
     def _direct(self, held: Held) -> tuple[FusedKernel, Merge] | None:
         """Return what merges a piece directly, where its partial result is large enough to be worth it."""
-        if len(self.merges) > 1 or held[0][0][0].nbytes < LEAST_BYTES:
+        if len(self.merges) != 1 or sum([part.nbytes for part in held[0][0]]) < LEAST_BYTES:
             return None
         return direct_merge(self.kernel, self.merges[0].reducer)
 
