@@ -34,7 +34,7 @@ from asyncexec.storage.workspace.shared_names import check_shared_names
 from asyncexec.storage.workspace.stage_inputs import is_staged, stage_inputs
 from asyncexec.storage.workspace.target import Target
 from asyncexec.storage.workspace.targets import RunTargets
-from asyncexec.storage.workspace.work_dir import make_work_place
+from asyncexec.storage.workspace.work_dir import WorkPlace, make_work_place
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
@@ -162,7 +162,15 @@ class ArrayWorkspace:
         # For the check that the work directory is none of them, nor inside of one.
         arrays = [target.place for target in examined]
         arrays += [ref.location for ref in [*parts.refs, *sources_of(self.blocks)]]
-        place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
+        made: list[WorkPlace] = []
+        try:
+            place = make_work_place(
+                self.work_dir, self.storage_options, opening, arrays=arrays, made=made
+            )
+        except BaseException:
+            for each in made:
+                _discard(each)
+            raise
         preparation = Preparation(opening.stop)
         memory = self._memory(opening)
         try:
@@ -202,14 +210,7 @@ class ArrayWorkspace:
         except BaseException:
             preparation.undo()
             memory.close()
-            place.release()
-            # What an earlier run has left there stays for the next that resumes it.
-            if not place.found:
-                try:
-                    place.remove()
-                except StorageError as left:
-                    # What has ended the opening says more.
-                    _log.warning("not all that the opening of a run had made is removed: %s", left)
+            _discard(place)
             raise
         late = LateArrays(
             late=self.late,
@@ -283,3 +284,15 @@ class ArrayWorkspace:
         read = {id(s.array): s.array for io in self.blocks.values() for s in io.sources}
         given = [a.data.nbytes for a in read.values() if isinstance(a, InMemory) and is_staged(a)]
         return [ref.nbytes for ref in written if ref.location.run_scoped] + given
+
+
+def _discard(place: WorkPlace) -> None:
+    """Remove the work directory of an opening that has failed; what an earlier run has left in it stays."""
+    place.release()
+    if place.found:
+        return
+    try:
+        place.remove()
+    except StorageError as left:
+        # What has ended the opening says more.
+        _log.warning("not all that the opening of a run had made is removed: %s", left)

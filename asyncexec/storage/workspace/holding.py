@@ -23,8 +23,10 @@ class Unheld:
         """Return, as nothing is held."""
 
 
-def hold_target(location: Location, run: str) -> Hold:
-    """Hold ``location`` for the target of ``run``; on a disk, its folder is there then.
+def hold_target(location: Location, run: str, holds: list[tuple[Location, Hold]]) -> None:
+    """Hold ``location`` for the target of ``run``, and add that to ``holds``; on a disk, its folder is there then.
+
+    It is added before anything else can go wrong, so that whoever releases them releases it.
 
     Raises
     ------
@@ -34,13 +36,15 @@ def hold_target(location: Location, run: str) -> Hold:
         If the place cannot be written.
     """
     if location.process_bound:
-        return Unheld()
+        holds.append((location, Unheld()))
+        return
     path = location.local_path
     try:
         if path is None:
             objects = objects_at(location)
             # It goes when the run ends: what stays at the place is the array alone.
-            return Lease(objects, name=TARGET_LEASE, run=run, stays=False)
+            holds.append((location, Lease(objects, name=TARGET_LEASE, run=run, stays=False)))
+            return
         held = hold_folder(path)
     except LeaseTakenError as error:
         raise TargetExistsError(
@@ -55,4 +59,4 @@ def hold_target(location: Location, run: str) -> Hold:
             f"{location} is being written by another run of this machine, which has it locked. Wait for that run, or "
             f"store elsewhere"
         )
-    return held
+    holds.append((location, held))

@@ -104,7 +104,7 @@ class RunParts:
         each = {identity(part.ref.location): part for part in self._parts}
         for _, part in sorted(each.items()):
             location = part.ref.location
-            self._holds.append((location, hold_target(location, self._stamp.run)))
+            hold_target(location, self._stamp.run, self._holds)
             found = documents(location)
             # Another run may have ended there before it was held.
             check_unchanged(part.place.before, found)

@@ -334,7 +334,7 @@ class RunTargets:
         return self._above[name]
 
     def _hold(self, location: Location) -> None:
-        self._holds.append((location, hold_target(location, self.stamp.run)))
+        hold_target(location, self.stamp.run, self._holds)
 
     def _check_held(self) -> None:
         for place, hold in self._holds:

@@ -88,13 +88,15 @@ def make_work_place(
     *,
     kind: str = "",
     arrays: Iterable[Location] = (),
+    made: list[WorkPlace] | None = None,
 ) -> WorkPlace:
     """Create the directory of a run under ``work_dir`` (by default, that for temporary files), and check it by a write.
 
     Its name begins with ``asyncexec-`` and the ``kind`` of what is in it.
 
     With ``resume``, the directory is named by the plan's fingerprint, so that the next run finds it; without, its name
-    is unique. ``arrays`` are the places of what the run reads and of its targets.
+    is unique. ``arrays`` are the places of what the run reads and of its targets. What is returned is added to ``made``
+    before anything else can go wrong.
 
     Raises
     ------
@@ -126,7 +128,10 @@ def make_work_place(
             f"work_dir {parent} cannot be written: {type(error).__name__}: {message}. "
             f"Give another work_dir, or the rights"
         ) from None
-    return WorkPlace(place, found, hold)
+    work = WorkPlace(place, found, hold)
+    if made is not None:
+        made.append(work)
+    return work
 
 
 def _check_apart(parent: Location, place: Location, arrays: Iterable[Location]) -> None:

@@ -453,10 +453,10 @@ def test_where_many_files_are_open_already_places_are_not_locked(tmp_path, monke
 def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, monkeypatch):
     hold_target = targets.hold_target
 
-    def slow(location, run):
+    def slow(location, run, holds):
         if not (tmp_path / "y").exists():
             stored(tmp_path / "y", DATA)
-        return hold_target(location, run)
+        hold_target(location, run, holds)
 
     monkeypatch.setattr(targets, "hold_target", slow)
     with pytest.raises(TargetExistsError, match="overwrite=True"):
