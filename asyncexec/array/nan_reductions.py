@@ -22,7 +22,7 @@ from asyncexec.array.dtypes import (
 )
 from asyncexec.array.extreme_reducers import ArgExtreme
 from asyncexec.array.nan_reducers import NanMean, NanVariance
-from asyncexec.array.reducers import Accumulate
+from asyncexec.array.reducers import Accumulate, Variance
 from asyncexec.array.statistical import Axis, reduced
 from asyncexec.array.wrapping import as_array, elementwise
 
@@ -232,7 +232,9 @@ def _nan_variance(
 ) -> Array:
     array = as_array(x, operation)
     own = floating(array.dtype)
-    reducer = NanVariance(
+    # Without NaN it is the variance, which differs from this in what it makes of too few elements.
+    of = NanVariance if array.dtype.kind in "fc" else Variance
+    reducer = of(
         real_dtype(own), float(correction), root=operation == "nanstd", through=accumulator(own)
     )
     return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)

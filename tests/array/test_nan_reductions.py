@@ -275,3 +275,13 @@ def test_a_partial_result_may_be_a_tuple_and_lack_the_axes():
 def test_functions_that_fail_are_refused_at_once():
     with pytest.raises(TypeError, match="one element of float64"):
         xp.reduction(xp.ones(4), lambda block: block, np.sum)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "?", "f8"])
+@pytest.mark.parametrize("correction", [1, 2, 3])
+def test_deviations_of_too_few_elements_are_those_of_numpy(dtype, correction):
+    data = np.array([1, 5], dtype)
+    found = run(xp.nanvar(xp.asarray(data, chunks=1), correction=correction))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(found, np.nanvar(data, ddof=correction))
