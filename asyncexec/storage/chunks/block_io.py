@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import getpid
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.pieces import Pieces
     from asyncexec.plan.stage import InThread
-    from asyncexec.storage.chunks.block_protocols import Readable, Selection, Writable
+    from asyncexec.storage.chunks.block_protocols import Readable, Selection, SharedReader, Writable
 
 
 type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]
@@ -80,10 +80,13 @@ class TaskInput:
     array : StoredArray, InMemory, or another thing to read blocks from
     select : Selection
         The region that the task at an index reads.
+    kept : KeptInput, optional
+        What the array is read through in this process, where tasks share chunks of it.
     """
 
     array: StoredArray | Readable
     select: Selection
+    kept: SharedReader | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +184,10 @@ class BlockIO:
         for number in numbers:
             source = self.sources[number]
             array = source.array
-            readable = opened_in(array, getpid()) if isinstance(array, StoredArray) else array
-            block = readable.read(source.select(index))
+            reader: Any = source.kept
+            if reader is None:
+                reader = opened_in(array, getpid()) if isinstance(array, StoredArray) else array
+            block = reader.read(source.select(index))
             total += block.nbytes
             inputs[number] = block
         if self._reuses and self._grid is not None and (after := next_index(index, self._grid)):
@@ -330,7 +335,9 @@ class BlockIO:
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
         array, region = source.array, source.select(index)
         if isinstance(array, StoredArray):
-            return await (await aopened(array, self.most_requests, in_thread)).aread(region)
+            chunks = await aopened(array, self.most_requests, in_thread)
+            kept = source.kept
+            return await (chunks.aread(region) if kept is None else kept.aread(region, chunks))
         return array.read(region)
 
     async def _awrite(self, part: Part, in_thread: InThread) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index, Shape
     from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.opened_chunks import Chunks
 
 
 class Selection(Protocol):
@@ -17,6 +18,18 @@ class Selection(Protocol):
 
     def __call__(self, index: Index) -> Region:
         """Return the region that the task at ``index`` reads: a slice or positions for each axis of the array."""
+        ...
+
+
+class SharedReader(Protocol):
+    """A reader of regions of a stored array for tasks that share chunks of it."""
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only."""
+        ...
+
+    async def aread(self, region: Region, chunks: Chunks) -> np.ndarray:
+        """Do what :meth:`read` does, without blocking the event loop; ``chunks`` is the opened array."""
         ...
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import mmap
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,16 @@ class Buffers(threading.local):
         self.has_user = False
         self._user: Callable[[], Any] = _nobody
         self._free: _FreeBlocks | None = None
+        self._lasts = False
+
+    @contextmanager
+    def lasting(self) -> Generator[None]:
+        """Have what is taken meanwhile be memory of its own, for what is there longer than the task that takes it."""
+        self._lasts = True
+        try:
+            yield
+        finally:
+            self._lasts = False
 
     def begin(self, user: object) -> None:
         """Have what ``user`` takes in this thread be used again by it; what another one has left goes."""
@@ -135,7 +145,11 @@ class Buffers(threading.local):
     def take(self, nbytes: int) -> np.ndarray:
         """Return ``nbytes`` bytes of any content, which are used again when the last view of them is gone."""
         free = self._free
-        if free is None or nbytes < LEAST_BYTES:
+        if nbytes < LEAST_BYTES:
+            return np.empty(nbytes, np.uint8)
+        if self._lasts:
+            return _mapped(nbytes)
+        if free is None:
             return np.empty(nbytes, np.uint8)
         block = free.pop(nbytes)
         # Of the memory, not of the array: else views would refer to the block itself, and outlive what is told here.

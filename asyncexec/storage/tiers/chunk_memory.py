@@ -120,6 +120,8 @@ class RunChunks:
 
     def close(self) -> None:
         """Give everything back."""
+        if self._here is not None:
+            self._here.drop_inputs()
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.close()

@@ -7,7 +7,8 @@ deepest-first reads the oldest next. A chunk is freed when the last task that re
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
 
 
+class KeptChunks(Protocol):
+    """Chunks in memory that can be read again from elsewhere."""
+
+    def drop(self) -> None:
+        """Let all go, and keep none from now on."""
+        ...
+
+
 class MemoryTier:
     """A byte budget that the arrays in memory share; thread-safe.
 
@@ -51,24 +60,56 @@ class MemoryTier:
     def __init__(self, budget_bytes: int | None, *, of: MemoryTier | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.arrays: list[TierArray] = []
+        self._inputs: list[KeptChunks] = []
         self._of = of
         self.used_bytes = 0
         self._lock = threading.Lock()
 
+    def keep(self, chunks: KeptChunks) -> None:
+        """Have chunks of an input be let go where intermediates of this tier, or of the whole, need their memory."""
+        with self._lock:
+            self._inputs.append(chunks)
+        if self._of is not None:
+            self._of.keep(chunks)
+
     def take(self, size: int) -> bool:
-        """Reserve ``size`` bytes; return False if there are not as many left."""
+        """Reserve ``size`` bytes, for which inputs that are kept are let go; return False if there are not as many."""
+        if self.take_spare(size):
+            return True
+        self.drop_inputs()
+        if self._of is not None:
+            self._of.drop_inputs()
+        return self.take_spare(size)
+
+    def drop_inputs(self) -> None:
+        """Let the chunks of inputs go, which are read again from now on."""
+        with self._lock:
+            inputs, self._inputs = self._inputs, []
+        for chunks in inputs:
+            chunks.drop()
+            if self._of is not None:
+                self._of.forget(chunks)
+
+    def forget(self, chunks: KeptChunks) -> None:
+        """Do not ask these chunks any more to be let go."""
+        with self._lock, suppress(ValueError):
+            self._inputs.remove(chunks)
+
+    def take_spare(self, size: int) -> bool:
+        """Reserve ``size`` bytes that nothing else needs; return False if there are not as many."""
         with self._lock:
             if self.budget_bytes is not None and self.used_bytes + size > self.budget_bytes:
                 return False
             # Under both locks, always in this order, from the part to the whole.
-            if self._of is not None and not self._of.take(size):
+            if self._of is not None and not self._of.take_spare(size):
                 return False
             self.used_bytes += size
             return True
 
     def spill(self, wanted_bytes: int) -> int:
-        """Write blocks to their disks until so many bytes are free, the newest first; return how many are."""
+        """Free so many bytes, or as many as there are: inputs go, then blocks to their disks, the newest first."""
         before = self.used_bytes
+        self.drop_inputs()
         for array in reversed(self.arrays):
             array.spill(self.used_bytes - before + wanted_bytes)
         return before - self.used_bytes

@@ -16,6 +16,7 @@ from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.metadata import documents_ahead
 from asyncexec.storage.places.orphans import names_ahead
 from asyncexec.storage.tiers.chunk_memory import ChunkMemory, RunChunks
+from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.tiers.shared_memory import SharedRun
 from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import Tier, bind
@@ -233,6 +234,7 @@ class ArrayWorkspace:
             writes=writes,
             packed=packed,
             memory=memory,
+            inputs=self._inputs(tier, memory) if same_process else None,
             storage_notes=self._notes(tier, memory) if isinstance(tier, SharedRun) else (),
             resumable=opening.resume,
             stop=opening.stop,
@@ -268,6 +270,12 @@ class ArrayWorkspace:
                 folder,
             )
         return tier
+
+    def _inputs(self, tier: Tier | None, memory: RunChunks) -> MemoryTier | None:
+        """Return what chunks of inputs take their memory from, where tasks share this process's."""
+        if isinstance(tier, MemoryTier):
+            return tier
+        return memory.here(self.tier_bytes) if memory.limit_bytes and self.tier_bytes != 0 else None
 
     def _notes(self, tier: SharedRun, memory: RunChunks) -> tuple[str, ...]:
         """Return sentences for users on a memory file system that is small for the intermediates of the run."""

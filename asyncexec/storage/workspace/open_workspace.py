@@ -12,7 +12,8 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.tiers.process import TierArray
+from asyncexec.storage.tiers.kept_inputs import keep_inputs
+from asyncexec.storage.tiers.process import MemoryTier, TierArray
 from asyncexec.storage.tiers.shared_array import SharedArray
 from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.packing import PackedTarget
@@ -61,6 +62,8 @@ class OpenArrayWorkspace:
         The targets in zip files, until they are there.
     memory : RunChunks or None
         The memory that intermediates are in.
+    inputs : MemoryTier or None
+        What chunks of inputs take their memory from that several tasks of a stage read.
     storage_notes : sequence of str
         Sentences for users on that memory.
     resumable : bool
@@ -80,6 +83,7 @@ class OpenArrayWorkspace:
     writes: OpenWrites | None = None
     packed: list[PackedTarget] = field(default_factory=list[PackedTarget])
     memory: RunChunks | None = None
+    inputs: MemoryTier | None = None
     storage_notes: Sequence[str] = ()
     resumable: bool = False
     stop: Callable[[], None] = lambda: None
@@ -87,6 +91,9 @@ class OpenArrayWorkspace:
     _tiered: dict[str, tuple[tuple[TaskOutput, InTier], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name, io in self.blocks.items():
+            if name in self.stages:
+                self.blocks[name] = self._keeping(self.stages[name], io)
         tiered = {stage: _tiered(io) for stage, io in self.blocks.items()}
         object.__setattr__(self, "_tiered", tiered)
 
@@ -107,7 +114,7 @@ class OpenArrayWorkspace:
         blocks = self.late.make(stage)
         if blocks is None:
             return
-        self.blocks[stage.name] = blocks
+        self.blocks[stage.name] = self._keeping(stage, blocks)
         self._tiered[stage.name] = _tiered(blocks)
         for target in blocks.targets:
             for number, result in enumerate(self.results):
@@ -275,6 +282,9 @@ class OpenArrayWorkspace:
         if isinstance(result, StoredArray) and self.targets.published:
             return result.at(self.targets.place_of(result))
         return result
+
+    def _keeping(self, stage: Stage, io: BlockIO) -> BlockIO:
+        return io if self.inputs is None else keep_inputs(io, stage.shape, self.inputs)
 
     def _is_result(self, array: InTier) -> bool:
         return any(array is result for result in self.results)

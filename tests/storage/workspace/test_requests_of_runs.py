@@ -61,6 +61,33 @@ def test_each_chunk_is_asked_for_and_written_once_and_metadata_once_a_run(source
     assert sum(proxy.counts.values()) - 2 * CHUNKS <= MOST_OF_THE_DRIVER
 
 
+OVERLAPPING = {
+    "overlapping blocks": lambda x: xp.map_overlap(np.sin, x, depth=3, boundary="none"),
+    "a product": lambda x: x @ xp.permute_dims(x, (1, 0)),
+    "two slices": lambda x: x[:, 5:] - x[:, :-5],
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_objects_that_several_tasks_of_a_process_need_are_asked_for_once(moto_url, proxy, name):
+    make_bucket(moto_url, "shared")
+    keys = s3_options(moto_url)
+    data = np.arange(640.0 * 300).reshape(640, 300) / 1000
+    store = ObjectStore(obstore.store.from_url("s3://shared/", **keys))
+    zarr.create_array(store, name="x", data=data, chunks=(160, 100), overwrite=True)
+
+    async def main():
+        x = xp.from_zarr("s3://shared/x", storage_options=s3_options(proxy.url))
+        async with ax.Engine("threads", executor_options={"max_workers": 2}) as engine:
+            proxy.clear()
+            found = (await engine.execute(OVERLAPPING[name](x))).value
+        (plain,) = await ax.compute(OVERLAPPING[name](xp.asarray(data, chunks=(160, 100))))
+        np.testing.assert_allclose(found, plain, rtol=1e-12)
+
+    asyncio.run(main())
+    assert proxy.count("GET", "shared/x/c/*") == 12
+
+
 def test_a_finished_plan_that_is_resumed_reads_its_chunks_and_writes_none(source, proxy):
     run(proxy, "threads", "resumed", resume=True)
     run(proxy, "threads", "resumed", resume=True)
