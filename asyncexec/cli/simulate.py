@@ -19,8 +19,8 @@ from asyncexec.config.assignments import assign_setting
 from asyncexec.config.fields import Option, described_fields
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
+from asyncexec.histories import read_run
 from asyncexec.simulation.explanation import TaskExplanation, explain_task
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.scenario import SECTIONS, Scenario
 
 _PATH_HELP = (

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asyncexec.histories.recorded import Seconds
 from asyncexec.plan.plan import Plan
-from asyncexec.simulation.durations import ByTask, Durations, Seconds
+from asyncexec.simulation.durations import ByTask, Durations
 from asyncexec.simulation.noise import Noise
 
 BLOCK = 8_192

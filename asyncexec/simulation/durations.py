@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asyncexec.config.checks import amount
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.histories import read_run
+from asyncexec.histories.recorded import Seconds
 from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.simulation.plans import refuse_other_stages
-from asyncexec.simulation.recorded import read_run
 
 SPELLINGS = (
     "constant:SECONDS, lognormal:MEAN,SIGMA, pareto:LEAST,EXPONENT,MOST, empirical:RUN, empirical:RUN#STAGE, "
@@ -30,8 +30,6 @@ SPELLINGS = (
 _MOST_SIGMA = 5.0
 
 _AboveZero = Annotated[float, partial(amount, above_zero=True)]
-
-type Seconds = NDArray[np.float64]
 
 type AnyDurations = Durations | Mapping[str, Durations | float] | float
 """Durations of all stages alike, or by the names of stages; a number is seconds."""

@@ -18,10 +18,10 @@ import numpy as np
 from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
 from asyncexec.events.records import BackupStarted
+from asyncexec.histories.recorded import RecordedRun, RecordedStage
 from asyncexec.plan.box import ravel
 from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
-from asyncexec.simulation.recorded import RecordedRun, RecordedStage
 from asyncexec.simulation.replay import ReplayBackend
 from asyncexec.simulation.simulate import simulate
 from asyncexec.simulation.what_if import as_it_was

@@ -12,7 +12,6 @@ from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
 from asyncexec.plan.late import of_shape, resolved
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.relations import All
 from asyncexec.plan.stage import Items, LateSize, Read, Stage
 
 if TYPE_CHECKING:
@@ -66,21 +65,6 @@ def sized_plan(plan: Plan) -> Plan:
     for stage in plan.stages:
         known[stage.name] = resolved(plan.name, stage, {}, known)
     return Plan(known.values(), plan.name, ())
-
-
-def known_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
-    """Return a stage whose size is known, as a run knew it: once the stages of ``waits_for`` are complete."""
-    if not waits_for:
-        return whole
-    unknown = tuple(0 for _ in whole.shape)
-    reads = tuple(replace(r, relation=All(made[r.stage].shape, unknown)) for r in whole.reads)
-    outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
-    late = LateSize(waits_for=waits_for, resolve=partial(_whole, whole), reads_values=False)
-    return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
-
-
-def _whole(whole: Stage, stage: Stage, *_: object) -> Stage:
-    return replace(whole, kernel=stage.kernel)
 
 
 def _grown(stage: Stage, late_tasks: Mapping[str, int], known: Mapping[str, Stage]) -> Stage:

@@ -12,8 +12,9 @@ import numpy as np
 from asyncexec.config.checks import Amount, Share
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.histories.recorded import Seconds
 from asyncexec.plan.given_numbers import as_real_number
-from asyncexec.simulation.durations import Durations, Seconds, as_distribution
+from asyncexec.simulation.durations import Durations, as_distribution
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

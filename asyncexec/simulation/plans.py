@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
+from asyncexec.histories.model_stages import model_stage
 from asyncexec.plan.axes import windowed
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import All, Relation, block_reduce, identity, window
-from asyncexec.plan.stage import ChunkedOutput, Read, Stage
-
-if TYPE_CHECKING:
-    from asyncexec.plan.box import Shape
+from asyncexec.plan.stage import Read
 
 
 def staged(
@@ -57,37 +54,6 @@ def staged(
     return Plan(made, name)
 
 
-def model_stage(
-    name: str,
-    shape: Shape,
-    reads: tuple[Read, ...] = (),
-    *,
-    memory: Memory,
-    operation: str = "",
-    idempotent: bool = True,
-    holds_values: bool = False,
-) -> Stage:
-    """Return a stage that is only simulated: its kernel does nothing.
-
-    It writes chunks (of one byte), so that the scheduler moves no values from stage to stage; with ``holds_values`` it
-    has values, for which late stages can wait. Stages of one operation learn from each other how long tasks take.
-    """
-    one = tuple(1 for _ in shape)
-    chunks = ChunkedOutput(
-        location=f"model/{name}", shape=shape, block=one, unit=one, dtype="uint8"
-    )
-    return Stage(
-        name=name,
-        kernel=_nothing,
-        shape=shape,
-        inputs=reads,
-        outputs=() if holds_values else (chunks,),
-        memory=memory,
-        operation=operation,
-        idempotent=idempotent,
-    )
-
-
 def refuse_other_stages(given: Iterable[str], stages: Iterable[str], what: str) -> None:
     """Raise OptionError for the first name for which ``what`` is given that is none of ``stages``."""
     names = list(stages)
@@ -113,7 +79,3 @@ def _relation(tasks: int, relation: str) -> Relation:
             raise OptionError(
                 f"there is no relation {relation!r}; choose one of one-to-one, all, reduce:WIDTH, window:REACH"
             )
-
-
-def _nothing(index: object, *inputs: object) -> None:
-    """Do nothing: simulated tasks are not called."""

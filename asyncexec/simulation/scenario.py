@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, Self
 from asyncexec.config.checks import Count, CountFromZero, Seconds, size_or_zero
 from asyncexec.config.fields import check_fields, read_fields, refuse_unknown
 from asyncexec.errors import OptionError
+from asyncexec.histories import RecordedRun, read_run
+from asyncexec.histories.separation import Slowness
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation.cluster import Cluster
@@ -24,8 +26,6 @@ from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, co
 from asyncexec.simulation.durations import Constant, Durations, durations_given
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.recorded import RecordedRun, read_run
-from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.what_if import WhatIf, what_if
 from asyncexec.straggler.names import RULE_NAMES, as_rule
 

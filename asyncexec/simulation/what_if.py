@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from asyncexec.errors import AsyncexecError
+from asyncexec.histories.like_runs import like_runs
+from asyncexec.histories.overheads import Overheads, overheads_of
+from asyncexec.histories.pauses import Pause, without_pauses
+from asyncexec.histories.recorded import RecordedRun
+from asyncexec.histories.separation import Separated, Slowness, separate_run
+from asyncexec.histories.worker_causes import WorkerCauses, worker_causes
 from asyncexec.simulation.as_json import attributes, plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations
-from asyncexec.simulation.overheads import overheads_of
-from asyncexec.simulation.pauses import Pause, without_pauses
-from asyncexec.simulation.recorded import RecordedRun, read_run
-from asyncexec.simulation.separation import Separated, Slowness, separate_run
-from asyncexec.simulation.task_causes import ALIKE_Z, known_in_both, together
-from asyncexec.simulation.worker_causes import WorkerCauses, worker_causes
+from asyncexec.simulation.measured import measured_cluster, measured_stage
+from asyncexec.simulation.plans import refuse_other_stages
 from asyncexec.straggler.names import RULE_NAMES
 
 MOST_ERROR = 0.25
 """A model that is further off than this for the run as it was run says nothing of how it would go elsewhere."""
 
-_MOST_LIKE = 5
+_NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +43,8 @@ class WhatIf:
     stages: Mapping[str, Separated]
     workers: WorkerCauses
 
-    overheads: Mapping[str, float]
-    """What the run took beside its attempts, as attributes of a :class:`Cluster`."""
+    overheads: Overheads
+    """What the run took beside its attempts."""
 
     others: int = 0
     """The number of further runs of the same plan, from which tasks are known."""
@@ -97,7 +99,7 @@ class WhatIf:
         measured = (
             "executor status completed resumed slots wall_seconds slot_seconds attempts backups"
         )
-        stage = "slow_share witnesses blamed_on_attempts by_nature explained_share"
+        stage = "slow_share witnesses blamed_on_attempts by_nature explained_share hang_share failure_share"
         return {
             "measured": {
                 "folder": str(self.run.folder),
@@ -106,7 +108,7 @@ class WhatIf:
             },
             "model_error": self.model_error,
             "refused": self.refused or None,
-            "overheads": plain(self.overheads),
+            "overheads": attributes(self.overheads),
             "pauses": [attributes(pause) for pause in self.pauses],
             "workers": {
                 "slowness": plain(self.workers.slowness),
@@ -114,9 +116,7 @@ class WhatIf:
             },
             "other_runs": self.others,
             "stages": {
-                name: attributes(part, *stage.split())
-                | attributes(part.noise, "hang_share", "failure_share")
-                for name, part in self.stages.items()
+                name: attributes(part, *stage.split()) for name, part in self.stages.items()
             },
             "here": self.here.as_json()["variants"],
         } | self.there.as_json()
@@ -129,7 +129,7 @@ def what_if(
     seeds: Sequence[int],
     *,
     slowness: Slowness = "auto",
-    durations: Mapping[str, Durations] | None = None,
+    durations: Mapping[str, Durations] = _NONE_GIVEN,
     retry: Any = None,
     timeout: Any = None,
     on_run: OnRun | None = None,
@@ -144,8 +144,10 @@ def what_if(
         whether attempts can be stopped, how the speeds of workers differ, and what starting up takes.
     variants : sequence of Variant
     seeds : sequence of int
-    slowness, durations
-        As for :func:`asyncexec.simulation.separation.separate_run`.
+    slowness : {"auto", "attempts", "tasks"}
+        Cause to which slow attempts are attributed; "auto": as witnesses show.
+    durations : mapping of stage names to Durations
+        Replace the measured durations and noise of these stages.
     retry, timeout
         By default the retry policy of the run. As for :meth:`asyncexec.Engine.execute`.
     on_run : callable, optional
@@ -158,14 +160,13 @@ def what_if(
     ExecutionError
         If a simulated run fails.
     """
+    refuse_other_stages(durations, (stage.name for stage in run.stages), "durations")
     others = like_runs(run)
     as_recorded, (run, pauses) = run, without_pauses(run)
     # Cause after cause: what one explains is taken out before the next is looked for.
     workers, overheads = worker_causes(run), overheads_of(run)
-    stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
-    figures = run.figures
-    measured: dict[str, Any] = {name: getattr(figures, name) for name in _ABILITIES}
-    measured |= {"workers": run.slots, **overheads, **workers.as_cluster()}
+    stages = separate_run(run, slowness, workers=workers, others=others, given=durations)
+    measured = measured_cluster(run, workers, overheads)
     changes = {"workers": run.slots, **changes}
     case = Case(
         plan=run.to_plan(),
@@ -175,7 +176,7 @@ def what_if(
         timeout=timeout,
     )
     ends = [0] if all(part.known for part in stages.values()) else [0, 1]
-    here = [_with_causes(case, stages, end) for end in ends]
+    here = [_with_causes(case, stages, durations, end) for end in ends]
     there = [replace(end, cluster=Cluster(**measured | changes)) for end in here]
     return WhatIf(
         run=run,
@@ -191,44 +192,14 @@ def what_if(
     )
 
 
-_ABILITIES = ("kills", "avoids", "holds", "metered")
-
-
-def like_runs(run: RecordedRun) -> list[RecordedRun]:
-    """Return further runs of the same plan in the folder around ``run``, the latest few.
-
-    A plan whose functions and inputs are not known by a fingerprint is the same if its stages have the same names and
-    shapes, and what is slow in one run is so in the other: by chance, slow tasks would hardly be the same ones.
-    """
-    found: list[RecordedRun] = []
-    for path in sorted(run.folder.parent.glob("*/plan.json"), reverse=True):
-        if path.parent != run.folder and len(found) < _MOST_LIKE:
-            try:
-                other = read_run(path.parent)
-            except AsyncexecError:
-                continue  # It has not ended, or cannot be read: it is not what was asked for.
-            if _same_plan(run, other):
-                found.append(other)
-    return found
-
-
-def _same_plan(run: RecordedRun, other: RecordedRun) -> bool:
-    shapes, others = ([(s.name, s.shape) for s in each.stages] for each in (run, other))
-    if run.plan != other.plan or shapes != others or run.fingerprint != other.fingerprint:
-        return False
-    return bool(run.fingerprint) or any(
-        together(*known_in_both(one.own_seconds, two.own_seconds)) > ALIKE_Z
-        for one, two in zip(run.stages, other.stages, strict=True)
-    )
-
-
-def _with_causes(case: Case, stages: Mapping[str, Separated], end: int) -> Case:
+def _with_causes(
+    case: Case, stages: Mapping[str, Separated], given: Mapping[str, Durations], end: int
+) -> Case:
     """Return ``case``, with what is slow attributed to attempts (end 0) or tasks (1) where that is not known."""
-    separated = {name: part.at(end) for name, part in stages.items()}
-    durations = {name: durations for name, (durations, _) in separated.items()}
-    return replace(
-        case, durations=durations, noise={n: noise for n, (_, noise) in separated.items()}
-    )
+    models = {name: measured_stage(part, end) for name, part in stages.items()}
+    durations = {name: durations for name, (durations, _) in models.items()}
+    noise = {name: noise for name, (_, noise) in models.items()}
+    return replace(case, durations={**durations, **given}, noise=noise)
 
 
 def as_it_was(run: RecordedRun) -> Variant:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asyncexec.histories.recorded import Seconds
 from asyncexec.plan.box import Index
 from asyncexec.simulation import Durations, Lognormal, Mixture
-from asyncexec.simulation.durations import Seconds
 
 SECONDS = 10.0
 EVEN = Lognormal(mean_seconds=SECONDS, sigma=0.1)

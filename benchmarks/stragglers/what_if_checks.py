@@ -19,8 +19,8 @@ from itertools import product
 from pathlib import Path
 
 import asyncexec as ax
+from asyncexec.histories import read_run
 from asyncexec.simulation.comparison import Variant
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import what_if
 from benchmarks.stragglers.noisy_naps import KINDS, TASKS, Nap
 

@@ -35,6 +35,7 @@ FLOORS = {
     "asyncexec.cluster_memory": 4,
     "asyncexec.artifacts": 4,
     "asyncexec.backends.contract": 4,
+    "asyncexec.histories": 4,
     "asyncexec.runs": 4,
     "asyncexec.scheduler": 5,
     "asyncexec.backends": 5,

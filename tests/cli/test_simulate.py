@@ -17,7 +17,7 @@ from asyncexec.simulation import Cluster, Noise
 from asyncexec.simulation.scenario import PlanSection, RunsSection
 from asyncexec.testing.patience import scaled
 from tests.architecture.imports import REPOSITORY
-from tests.simulation.made_history import row, write_history
+from tests.histories.made_history import row, write_history
 
 PAGE = REPOSITORY / "docs/how-to/simulate-a-run.md"
 COMMAND = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

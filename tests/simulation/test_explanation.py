@@ -7,10 +7,10 @@ import pytest
 import asyncexec as ax
 from asyncexec.cli import main
 from asyncexec.errors import OptionError
+from asyncexec.histories import read_run
 from asyncexec.simulation import Cluster
 from asyncexec.simulation.explanation import explain_task
-from asyncexec.simulation.recorded import read_run
-from tests.simulation.made_history import row, simulated_history, write_history
+from tests.histories.made_history import row, simulated_history, write_history
 
 PLAN = ax.Plan.map(abs, range(80), name="nap")
 

@@ -7,12 +7,12 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.errors import OptionError
+from asyncexec.histories import read_run
 from asyncexec.plan import Read, Stage
 from asyncexec.plan.relations import All, identity
 from asyncexec.simulation import Cluster, simulate
 from asyncexec.simulation.comparison import Case, Variant, compare
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.scenario import Scenario
 from asyncexec.simulation.what_if import what_if
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import asyncexec as ax
+from asyncexec.histories import read_run
 from asyncexec.simulation import ByTask, Cluster, Lognormal, Noise, simulate
 from asyncexec.simulation.comparison import Variant
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import MOST_ERROR, what_if
-from tests.simulation.made_history import row, simulated_history, write_history
+from tests.histories.made_history import row, simulated_history, write_history
 
 TASKS, WORKERS, SECONDS = 96, 12, 10.0
 PLAN = ax.Plan.map(abs, range(TASKS), name="nap")

@@ -12,8 +12,8 @@ import asyncexec as ax
 from asyncexec.errors import CycleError, OptionError, TaskFailedError, WorkflowInputError
 from asyncexec.events.outcome import Status
 from asyncexec.events.records import AttemptEnded, TaskSkipped
+from asyncexec.histories import read_run
 from asyncexec.simulation import simulate
-from asyncexec.simulation.recorded import read_run
 from asyncexec.workflow import StageSpec, Workflow, stage
 
 pytestmark = pytest.mark.usefixtures("functions_by_value")

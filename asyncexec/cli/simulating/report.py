@@ -12,12 +12,12 @@ from rich.markup import escape
 
 from asyncexec.cli.simulating.explained import explanation_parts
 from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
+from asyncexec.histories.separation import Separated
 from asyncexec.simulation.as_json import plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison
 from asyncexec.simulation.explanation import TaskExplanation
 from asyncexec.simulation.noise import QUIET, noise_of
-from asyncexec.simulation.separation import Separated
 from asyncexec.simulation.what_if import WhatIf
 
 # Slow attempts of a stage are reported if it has more than this share of all worker time.
@@ -64,8 +64,9 @@ def _what_if(result: WhatIf) -> Iterator[RenderableType]:
     yield what_if_table(result)
     yield f"\n{_model(result)}"
     if result.refused:
+        overheads = result.overheads
         busy = time_text(run.slot_seconds / run.slots)
-        lead, tail = (time_text(result.overheads[f"{n}_seconds"]) for n in ("lead", "tail"))
+        lead, tail = (time_text(s) for s in (overheads.lead_seconds, overheads.tail_seconds))
         yield (
             f"Nothing is promised: {result.refused}. Attempts took {busy} on each of {run.slots:,} workers, {lead} "
             f"passed before the first and {tail} after the last. What is missing is beside the attempts: waits before "

@@ -10,10 +10,10 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.errors import OptionError
+from asyncexec.histories import read_run
 from asyncexec.plan.relations import All, Blockwise
 from asyncexec.simulation import Constant
 from asyncexec.simulation.comparison import Variant
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import what_if
 
 PARQUET = pytest.param(

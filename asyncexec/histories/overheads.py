@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncexec.histories.recorded import Attempts, RecordedRun, RecordedStage, Seconds
 from asyncexec.plan.box import point, unravel
-from asyncexec.simulation.durations import Seconds
-from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
 
 # The attempts that are looked at, evenly along each stage: each costs microseconds.
 _MOST_LOOKED_AT = 20_000
@@ -23,33 +23,59 @@ _HIDDEN = 0.1
 _FEW = 20
 
 
-def overheads_of(run: RecordedRun) -> dict[str, float]:
-    """Return the overheads of a run, as attributes of a :class:`Cluster`; all of its time where nothing started."""
-    found = {
-        "lead_seconds": 0.0,
-        "tail_seconds": run.wall_seconds,
-        "arrival_per_second": math.inf,
-        "between_seconds": 0.0,
-        "starts_per_second": math.inf,
-        "latency_seconds": 0.0,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overheads:
+    """The time of a run outside of its attempts.
+
+    Attributes
+    ----------
+    lead_seconds, tail_seconds : float
+        Time before the first attempt, and after the last.
+    arrival_per_second : float
+        Workers that had their first attempt a second.
+    between_seconds : float
+        Time that a worker took from one attempt to the next while work was ready.
+    starts_per_second : float
+        Upper bound of the attempts that were started a second.
+    latency_seconds : float
+        Time of a message between driver and workers, one way.
+    """
+
+    lead_seconds: float = 0.0
+    tail_seconds: float = 0.0
+    arrival_per_second: float = math.inf
+    between_seconds: float = 0.0
+    starts_per_second: float = math.inf
+    latency_seconds: float = 0.0
+
+
+def overheads_of(run: RecordedRun) -> Overheads:
+    """Return the overheads of a run; all of its time where nothing started."""
     if not run.attempts:
-        return found
+        return Overheads(tail_seconds=run.wall_seconds)
     every = Attempts.all_of([stage.attempts for stage in run.stages])
-    found["lead_seconds"] = lead = max(0.0, float(every.started.min()))
-    found["tail_seconds"] = max(0.0, run.wall_seconds - float(every.ended.max()))
-    found["arrival_per_second"] = _arrival(run, lead)
+    lead = max(0.0, float(every.started.min()))
     gaps, answers = _waits(run, every)
+    between, starts = _between(gaps, every)
+    # Short tasks travel many at once, and before they are waited for, which hides most of it.
+    hidden = _HIDDEN * float(every.seconds.mean())
+    return Overheads(
+        lead_seconds=lead,
+        tail_seconds=max(0.0, run.wall_seconds - float(every.ended.max())),
+        arrival_per_second=_arrival(run, lead),
+        between_seconds=between,
+        starts_per_second=starts,
+        latency_seconds=min(float(np.median(answers)) / 2.0, hidden) if len(answers) else 0.0,
+    )
+
+
+def _between(gaps: Seconds, every: Attempts) -> tuple[float, float]:
+    """Return the mean wait of workers between two attempts, and how many the driver can start a second."""
     between = float(gaps.mean()) if len(gaps) else 0.0
-    if between >= _LEAST_GAP:  # Clocks are no better.
-        found["between_seconds"] = between
-        quick = max(float(np.quantile(gaps, _QUICK)), _LEAST_GAP)
-        found["starts_per_second"] = _start_rate(quick, every)
-    if len(answers):
-        # Short tasks travel many at once, and before they are waited for, which hides most of it.
-        hidden = _HIDDEN * float(every.seconds.mean())
-        found["latency_seconds"] = min(float(np.median(answers)) / 2.0, hidden)
-    return found
+    if between < _LEAST_GAP:  # Clocks are no better.
+        return 0.0, math.inf
+    quick = max(float(np.quantile(gaps, _QUICK)), _LEAST_GAP)
+    return between, _start_rate(quick, every)
 
 
 def _arrival(run: RecordedRun, lead: float) -> float:

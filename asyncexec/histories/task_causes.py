@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.simulation.durations import Seconds
+from asyncexec.histories.recorded import Seconds
 
 type Numbers = NDArray[np.floating[Any] | np.integer[Any]]
 

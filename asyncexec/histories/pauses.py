@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asyncexec.simulation.durations import Seconds
-from asyncexec.simulation.recorded import Attempts, RecordedRun
+from asyncexec.histories.recorded import Attempts, RecordedRun, Seconds
 
 _LEAST_ATTEMPTS = 3
 # Of the attempts that could run at once, so many have to stand still.

@@ -1,7 +1,7 @@
 """Measured durations, separated into what is the task's, which every attempt meets, and what is the attempt's.
 
-What workers did (:mod:`asyncexec.simulation.worker_causes`) is taken out first, then what the places and sizes of tasks
-explain (:mod:`asyncexec.simulation.task_causes`). Of the remainder, what is slow beyond twice the ordinary may be the
+What workers did (:mod:`asyncexec.histories.worker_causes`) is taken out first, then what the places and sizes of tasks
+explain (:mod:`asyncexec.histories.task_causes`). Of the remainder, what is slow beyond twice the ordinary may be the
 attempt's doing, and then a backup helps, or the task's, and then it does not. Tasks with several attempts are
 witnesses, in this run and in others of the same plan: if another attempt of a slow task was quick, the
 attempt was slow and not the task. Where they are too few, both ends of what is possible are kept.
@@ -9,29 +9,30 @@ attempt was slow and not the task. Where they are too few, both ends of what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.box import point, unravel
-from asyncexec.simulation.durations import ByTask, Constant, Durations, Seconds
-from asyncexec.simulation.noise import QUIET, Noise, NoiseFunction, SimulatedAttempt
-from asyncexec.simulation.plans import refuse_other_stages
-from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedRun, RecordedStage
-from asyncexec.simulation.task_causes import (
+from asyncexec.histories.recorded import (
+    RUNS_ON,
+    Attempts,
+    RecordedRun,
+    RecordedStage,
+    Seconds,
+)
+from asyncexec.histories.task_causes import (
     ALIKE_Z,
     explained,
     known_in_both,
     rank_correlation,
     together,
 )
-from asyncexec.simulation.worker_causes import WorkerCauses
+from asyncexec.histories.worker_causes import WorkerCauses
+from asyncexec.plan.box import point, unravel
 from asyncexec.straggler.survival import surviving
 
 type Slowness = Literal["auto", "attempts", "tasks"]
@@ -46,23 +47,25 @@ _EVEN = 1.25
 _LEAST_PAIRS = 20
 _QUANTILES = 1_000
 _MOST_QUANTILES = 50_000
-_NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
 _NOTHING: Seconds = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Separated:
-    """The durations of a stage's tasks, and the noise of its attempts.
+    """The durations of a stage's tasks, and those of its attempts.
 
     Slow tasks stay slow in every attempt, slow attempts are drawn anew: both as multiples of what tasks are expected
-    to take, which are empty where durations were given instead of measured.
+    to take. All is empty where a stage has no tasks, or durations were given instead of measured.
     """
 
-    durations: Durations
-    """What tasks are expected to take,"""
+    expected: Seconds = field(default_factory=lambda: _NOTHING)
+    """What tasks are expected to take, shape (tasks,)."""
 
-    noise: Noise = QUIET
-    """and failures and hangs of attempts."""
+    hang_share: float = 0.0
+    """Share of attempts that hung,"""
+
+    failure_share: float = 0.0
+    """and of those that failed."""
 
     own: Seconds = field(default_factory=lambda: _NOTHING)
     """Multiples by task, shape (tasks,); NaN where unknown."""
@@ -99,37 +102,21 @@ class Separated:
         """True if it is known whose doing the slow ones were."""
         return self.by_nature[0] == self.by_nature[1]
 
-    def at(self, end: int) -> tuple[Durations, Noise]:
-        """Return durations and noise, with the least (0) or the greatest (1) share by nature."""
-        share = self.by_nature[end]
-        if not isinstance(self.durations, ByTask) or not len(self.own):
-            return self.durations, self.noise
-        if share >= 1.0 and all(self.verdicts.values()):
-            # Every attempt takes what its task took: nothing is drawn. Unknown tasks are ordinary ones.
-            own = np.where(np.isfinite(self.own), self.own, float(np.median(self.pool)))
-            return ByTask(self.durations.of(0, len(own)) * own), self.noise
-        return self.durations, replace(self.noise, function=self._remainder(share))
+    @property
+    def ordinary(self) -> Seconds:
+        """Multiples by task, where those that are unknown are ordinary ones."""
+        return np.where(np.isfinite(self.own), self.own, float(np.median(self.pool)))
 
-    def _remainder(self, share: float) -> NoiseFunction:
-        """Return noise in which so large a share of the undecided tasks is slow by nature; which, the seed decides."""
-        own: list[float] = self.own.tolist()
+    def dealt(self, share: float, random: np.random.Generator) -> tuple[NDArray[np.bool_], Seconds]:
+        """Return which tasks are slow by nature, and multiples from which attempts of all others are drawn.
 
-        @cache
-        def of_seed(seed: int) -> tuple[list[bool], list[float]]:
-            natural = np.random.default_rng((seed, 7, len(own))).random(len(own)) < share
-            for task, slow in self.verdicts.items():
-                natural[task] = slow
-            natural &= np.isfinite(self.own)
-            return natural.tolist(), self._drawn_from(natural).tolist()
-
-        def remainder(attempt: SimulatedAttempt) -> float:
-            natural, pool = of_seed(attempt.seed)
-            task = attempt.task % len(own)
-            if natural[task]:
-                return attempt.seconds * own[task]
-            return attempt.seconds * pool[int(attempt.random.random() * len(pool))]
-
-        return remainder
+        So large a ``share`` of the undecided tasks is slow by nature; which, ``random`` decides.
+        """
+        natural = random.random(len(self.own)) < share
+        for task, slow in self.verdicts.items():
+            natural[task] = slow
+        natural &= np.isfinite(self.own)
+        return natural, self._drawn_from(natural)
 
     def _drawn_from(self, natural: NDArray[np.bool_]) -> Seconds:
         """Return multiples from which attempts of all other tasks are drawn, so that as many are slow as were."""
@@ -156,9 +143,9 @@ def separate_run(
     *,
     workers: WorkerCauses | None = None,
     others: Sequence[RecordedRun] = (),
-    durations: Mapping[str, Durations] = _NONE_GIVEN,
+    given: Collection[str] = (),
 ) -> dict[str, Separated]:
-    """Return durations and noise of each stage of ``run``, by its name.
+    """Return what is tasks' and what is attempts' in each stage of ``run``, by its name.
 
     Parameters
     ----------
@@ -169,19 +156,18 @@ def separate_run(
         What workers did, which is taken out of the durations.
     others : sequence of RecordedRun
         Further runs of the same plan, whose tasks are witnesses.
-    durations : mapping of stage names to Durations
-        Replace the measured durations and noise of these stages.
+    given : collection of str
+        Names of stages whose durations are given: nothing is said of them.
 
     Raises
     ------
     OptionError
-        If none is given for a stage of which no attempt succeeded, or one for a stage that is not there.
+        If none of the attempts of another stage succeeded.
     """
-    refuse_other_stages(durations, (stage.name for stage in run.stages), "durations")
     found: dict[str, Separated] = {}
     for place, stage in enumerate(run.stages):
-        if stage.name in durations or not stage.tasks:
-            found[stage.name] = Separated(durations=durations.get(stage.name, Constant()))
+        if stage.name in given or not stage.tasks:
+            found[stage.name] = Separated()
         elif stage.measured:
             again = [other.stages[place] for other in others if other.stages[place].measured]
             found[stage.name] = separate(stage, slowness, workers=workers, again=again)
@@ -237,7 +223,7 @@ def separate(
     workers: WorkerCauses | None = None,
     again: Sequence[RecordedStage] = (),
 ) -> Separated:
-    """Return durations and noise of one stage, of whose attempts at least one has succeeded."""
+    """Return what is tasks' and what is attempts' in one stage, of whose attempts at least one has succeeded."""
     workers = workers or WorkerCauses()
     attempts = stage.attempts
     hung, failed = attempts.status == "timed out", attempts.status == "failed"
@@ -252,8 +238,9 @@ def separate(
     pool = _uncensored(ratio[first], usual.succeeded[first])
     verdicts = _verdicts(usual, ratio) | _verdicts_again(own / fit, again)
     return Separated(
-        durations=ByTask(fit),
-        noise=Noise(hang_share=float(np.mean(hung)), failure_share=float(np.mean(failed))),
+        expected=fit,
+        hang_share=float(np.mean(hung)),
+        failure_share=float(np.mean(failed)),
         own=own / fit,
         pool=pool,
         verdicts=verdicts,

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.simulation.durations import Empirical, Seconds
-from asyncexec.simulation.recorded import Attempts, RecordedRun
-from asyncexec.simulation.task_causes import ranks
+from asyncexec.histories.recorded import Attempts, RecordedRun, Seconds
+from asyncexec.histories.task_causes import ranks
 
 # Stages with fewer attempts, or shorter ones, say nothing about workers.
 _LEAST_ATTEMPTS = 4
@@ -50,15 +49,6 @@ class WorkerCauses:
         """Return whether each is a first attempt that took longer for it, shape (attempts,)."""
         pairs = zip(attempts.worker.tolist(), attempts.started.tolist(), strict=True)
         return np.array([pair in self.firsts for pair in pairs], dtype=np.bool_)
-
-    def as_cluster(self) -> dict[str, object]:
-        """Return them as attributes of a :class:`Cluster`."""
-        # Not below a thousandth of a second, as durations are above 0.
-        extra = np.maximum(self.warm_up, 1e-3)
-        return {
-            "slowness": tuple(self.slowness.values()) or None,
-            "warm_up": Empirical(extra) if len(extra) else None,
-        }
 
 
 def worker_causes(run: RecordedRun) -> WorkerCauses:

@@ -2,11 +2,11 @@
 
 import pytest
 
+from asyncexec.histories import read_run
+from asyncexec.histories.pauses import without_pauses
 from asyncexec.simulation.comparison import Variant
-from asyncexec.simulation.pauses import without_pauses
-from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import what_if
-from tests.simulation.made_history import row, write_history
+from tests.histories.made_history import row, write_history
 
 WORKERS, WAVES = 4, 8
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from asyncexec.events.plain import as_plain
 from asyncexec.events.records import RunFigures
+from asyncexec.histories import RecordedRun, read_run
 from asyncexec.observers.recorder import ATTEMPTS, TASKS
 from asyncexec.simulation import simulate
-from asyncexec.simulation.recorded import RecordedRun, read_run
 
 STARTED_AT = 1_000_000.0
 FIGURES = asdict(RunFigures(straggler="off"))

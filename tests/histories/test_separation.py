@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
+from asyncexec.histories import Attempts, RecordedStage, read_run
+from asyncexec.histories.recorded import RUNS_ON
+from asyncexec.histories.separation import separate, separate_run
 from asyncexec.plan.outline import outline
 from asyncexec.plan.relations import identity
 from asyncexec.simulation import Cluster, simulate
 from asyncexec.simulation.comparison import Case
+from asyncexec.simulation.measured import measured_stage
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.recorded import RUNS_ON, Attempts, RecordedStage, read_run
-from asyncexec.simulation.separation import separate, separate_run
-from tests.simulation.made_history import row, write_history
+from tests.histories.made_history import row, write_history
 
 
 def stage(*rows, shape=None):
@@ -53,7 +55,7 @@ def shuffled(rows, tasks):
 
 def taken(told, tasks, end=0, *, attempts=1, seed=0):
     """What so many attempts of each task take."""
-    durations, noise = told.at(end)
+    durations, noise = measured_stage(told, end)
     case = Case(
         plan=staged(1, tasks), cluster=Cluster(workers=tasks), durations=durations, noise=noise
     )
@@ -125,13 +127,13 @@ def test_hangs_and_failures_are_shares_of_attempts():
     rows = quiet(95) + [(task, 1, "timed out", 600.0) for task in range(3)]
     rows += [(task, 1, "failed", 0.1) for task in range(2)]
     told = separate(stage(*rows))
-    assert told.noise.hang_share == pytest.approx(0.03)
-    assert told.noise.failure_share == pytest.approx(0.02)
+    assert told.hang_share == pytest.approx(0.03)
+    assert told.failure_share == pytest.approx(0.02)
 
 
 def test_a_stage_none_of_whose_first_attempts_succeeded_is_known_from_the_others():
     told = separate(stage((0, 1, "failed", 0.1), (0, 2, "succeeded", 2.0)))
-    assert told.durations.of(0, 1).tolist() == pytest.approx([2.0])
+    assert told.expected.tolist() == pytest.approx([2.0])
 
 
 def test_durations_that_grow_along_the_stage_are_explained_by_the_places_of_tasks():
@@ -140,7 +142,7 @@ def test_durations_that_grow_along_the_stage_are_explained_by_the_places_of_task
     told = separate(stage(*((task, 1, "succeeded", s) for task, s in enumerate(seconds))))
     assert told.explained_share > 0.9
     assert told.slow_share < 0.02
-    expected = told.durations.of(0, 200)
+    expected = told.expected
     assert expected[-20:].mean() > 5 * expected[:20].mean()
 
 
