@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import time
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -202,3 +203,7 @@ def test_what_a_measured_run_would_have_cost_is_billed_as_elsewhere(folder):
 
     assert cost("attempts") == pytest.approx(run.attempts)
     assert cost("workers") == pytest.approx(4 * math.ceil(run.wall_seconds))
+
+
+def test_the_old_name_of_what_reads_histories_is_the_new_one():
+    assert import_module("asyncexec.simulation.recorded").read_run is read_run
