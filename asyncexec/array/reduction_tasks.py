@@ -17,14 +17,14 @@ from asyncexec.array.nodes import Node
 from asyncexec.array.reductions import SPLIT_EVERY, Reduction
 from asyncexec.array.streamed_reductions import LARGE_BYTES
 
-STORED_SHARE = 0.5
+STORED_SHARE = 0.25
 """What large partial results may amount to in all, as a share of the bytes that tasks read for them."""
 
 FEWER = SPLIT_EVERY
 """How many times fewer tasks there may be for the sake of it.
 
-The pass that follows merges ``SPLIT_EVERY`` partial results a task, each of which is as large as a chunk or larger: it
-has as many times fewer tasks in any case, and as much to do, so that more tasks before it would end little sooner.
+The pass that follows merges ``SPLIT_EVERY`` partial results a task: it has as many times fewer tasks in any case, and
+about as much to do, so that more tasks before it would end little sooner.
 """
 
 
