@@ -12,12 +12,10 @@ import math
 import os
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asyncexec.plan.access_map import ReadRegion
 from asyncexec.plan.lengths import block_start
 from asyncexec.storage.chunks.access import opened_in
 from asyncexec.storage.chunks.arrays import StoredArray
@@ -26,7 +24,7 @@ from asyncexec.storage.chunks.buffers import BUFFERS
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.chunks.request_loop import run_on_loop
 from asyncexec.storage.tiers.blocks import block_region, read_blocks
-from asyncexec.storage.tiers.chunk_uses import ChunkUses, chunk_uses, may_read_again
+from asyncexec.storage.tiers.chunk_uses import ChunkUses, chunk_uses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +34,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
-    from asyncexec.storage.chunks.block_io import BlockIO, TaskInput
     from asyncexec.storage.chunks.opened_chunks import Chunks
     from asyncexec.storage.tiers.process import MemoryTier
-
-LEAST_BYTES = 2**20
-"""Smaller arrays are read again: what is to be found out first would take as long."""
 
 
 class KeptInput:
@@ -140,13 +134,13 @@ class KeptInput:
             if (found := kept.block.result()) is not None:
                 return found
             return chunks.read(self._region(chunk))
-        found = None
+        read: np.ndarray | None = None
         try:
             with BUFFERS.lasting():
-                found = chunks.read(self._region(chunk))
+                read = decoded = chunks.read(self._region(chunk))
         finally:
-            self._settle(chunk, kept, found)
-        return found
+            self._settle(chunk, kept, read)
+        return decoded
 
     async def _achunk(self, chunks: Chunks, chunk: Index, taken: _Taken) -> np.ndarray:
         kept, is_first = taken
@@ -223,36 +217,3 @@ class _Taken(NamedTuple):
 
     kept: _Kept | None
     is_first: bool = False
-
-
-def keep_inputs(io: BlockIO, shape: Shape, tier: MemoryTier) -> BlockIO:
-    """Return what the tasks of a stage of ``shape`` read and write, with chunks kept that are read several times."""
-    grid = shape if io.pieces is None else io.pieces.grid
-    if math.prod(grid) < 2:
-        return io
-    accesses: dict[StoredArray, list[AccessMap]] = {}
-    for source in io.sources:
-        if (pair := _in_chunks(source)) is not None:
-            accesses.setdefault(pair[0], []).append(pair[1])
-    kept: dict[StoredArray, KeptInput] = {}
-    for ref, each in accesses.items():
-        if len(each) > 1 or may_read_again(each[0], grid, ref.chunks):
-            kept[ref] = KeptInput(tier, ref, each, grid)
-            tier.keep(kept[ref])
-    if not kept:
-        return io
-    sources = [
-        s if (pair := _in_chunks(s)) is None else replace(s, kept=kept.get(pair[0]))
-        for s in io.sources
-    ]
-    return replace(io, sources=tuple(sources))
-
-
-def _in_chunks(source: TaskInput) -> tuple[StoredArray, AccessMap] | None:
-    """Return the stored array that is read chunk by chunk, and its access; else None."""
-    ref, select = source.array, source.select
-    if not isinstance(ref, StoredArray) or not isinstance(select, ReadRegion):
-        return None
-    if ref.nbytes < LEAST_BYTES or ref.shards is not None or ref.part is not None:
-        return None
-    return ref, select.access

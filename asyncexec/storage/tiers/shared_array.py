@@ -45,6 +45,10 @@ LEAST_FREE, MOST_FREE_BYTES = 0.25, 2**30
 """The part of the memory file system that is left to others, up to so many bytes."""
 WRITING = "w."
 """The beginning of the names of files that are being written."""
+INPUTS = "in."
+"""The beginning of the names of folders with chunks of inputs that several tasks read."""
+CLOSED = "closed"
+"""The name of a file in such a folder where nothing is kept any more."""
 _numbers = itertools.count()
 
 
@@ -102,17 +106,11 @@ class SharedArray:
     def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
         """Keep ``block``, which is exactly one block of the array, in memory, or else on the disk."""
         path = self.path(block_number(region, self.block))
-        size = held_bytes(block)
-        if size and self._take(size):
-            try:
-                replaced = self._write(path, block, size)
-            except OSError:
-                # Full, or not to be reached from here: the directory has to do, and says so where it cannot.
-                self._give_back(size)
-            else:
-                if replaced:
-                    self._give_back(replaced)
-                return
+        if self._keep(path, block):
+            return
+        run_folder = os.path.dirname(self.folder)  # noqa: PTH120 - the same
+        if drop_inputs(run_folder, self.free) and self._keep(path, block):
+            return
         opened(self.ref).write(region, block)
         # What another attempt of the task has left there would be read instead.
         self.free([path])
@@ -151,11 +149,16 @@ class SharedArray:
 
     def _block(self, index: Index) -> np.ndarray:
         region = block_region(index, self.block, self.shape)
+        held = self._held(index, region)
+        return opened(self.ref).read(region) if held is None else held
+
+    def _held(self, index: Index, region: tuple[slice, ...]) -> np.ndarray | None:
+        """Return a block that is in memory; None where it is not."""
         path = self.path(index)
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError:
-            return opened(self.ref).read(region)
+            return None
         shape = tuple([part.stop - part.start for part in region])
         count = math.prod(shape)
         try:
@@ -173,6 +176,21 @@ class SharedArray:
             return np.broadcast_to(np.frombuffer(data, self.numpy_dtype)[0], shape)
         unit = units_of(index, self.block, self.ref.unit)
         raise damaged_chunk(self.ref.location, unit, path, f"it holds {size} bytes")
+
+    def _keep(self, path: str, block: np.ndarray) -> bool:
+        """Write the file of a block; return False where there is no room for it."""
+        size = held_bytes(block)
+        if not size or not self._take(size):
+            return False
+        try:
+            replaced = self._write(path, block, size)
+        except OSError:
+            # Full, or not to be reached from here: the directory has to do, and says so where it cannot.
+            self._give_back(size)
+            return False
+        if replaced:
+            self._give_back(replaced)
+        return True
 
     def _write(self, path: str, block: np.ndarray, size: int) -> int:
         """Write the file of a block; return the bytes of the one that it replaces."""
@@ -234,6 +252,23 @@ def free_bytes(folder: str) -> int:
     unit = found.f_frsize
     left = min(LEAST_FREE * found.f_blocks * unit, MOST_FREE_BYTES)
     return max(0, int(found.f_bavail * unit - left))
+
+
+def drop_inputs(run_folder: str, free: Callable[[list[str]], None]) -> int:
+    """Have ``free`` remove the chunks of inputs that a run keeps, which are read again from then on.
+
+    Return their bytes.
+    """
+    total = 0
+    with suppress(OSError):  # The run has ended.
+        for folder in os.scandir(run_folder):
+            closed = f"{folder.path}/{CLOSED}"
+            if folder.name.startswith(INPUTS) and not os.path.exists(closed):  # noqa: PTH110 - the same
+                os.close(os.open(closed, os.O_WRONLY | os.O_CREAT, 0o600))
+                files = [file for file in os.scandir(folder.path) if file.name[0].isdigit()]
+                total += sum([file.stat().st_size for file in files])
+                free([file.path for file in files])
+    return total
 
 
 def _write_file(path: str, whole: memoryview) -> None:

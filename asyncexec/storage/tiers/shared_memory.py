@@ -22,11 +22,19 @@ from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.places.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.storage.tiers.blocks import block_region
 from asyncexec.storage.tiers.shared_account import SLOTS, SharedAccount
-from asyncexec.storage.tiers.shared_array import WRITING, SharedArray, free_bytes
+from asyncexec.storage.tiers.shared_array import (
+    INPUTS,
+    WRITING,
+    SharedArray,
+    drop_inputs,
+    free_bytes,
+)
+from asyncexec.storage.tiers.shared_inputs import SharedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Shape
     from asyncexec.storage.chunks.arrays import StoredArray
 
@@ -146,6 +154,24 @@ class SharedRun:
         )
         self._thread: threading.Thread | None = None
         self._arrays: list[SharedArray] = []
+        self._inputs: list[SharedInput] = []
+
+    def input(self, ref: StoredArray, accesses: Sequence[AccessMap], grid: Shape) -> SharedInput:
+        """Return what tasks read an array through whose chunks several of them need; it makes a folder."""
+        folder = self.folder / f"{INPUTS}{len(self._inputs)}"
+        with contextlib.suppress(OSError):  # Each task reads for itself, then.
+            folder.mkdir(mode=0o700)
+        made = SharedInput(
+            ref,
+            accesses,
+            grid,
+            folder=str(folder),
+            account=self.account,
+            slot=self.slot,
+            most_bytes=self.most_bytes,
+        )
+        self._inputs.append(made)
+        return made
 
     def array(self, ref: StoredArray, block: Shape) -> SharedArray:
         """Return an array whose blocks are here, and in ``ref`` where they find no room; it makes a folder."""
@@ -165,14 +191,16 @@ class SharedRun:
         return made
 
     def spill(self, wanted_bytes: int) -> int:
-        """Write blocks to the run's directory until so many bytes are free, the newest first; return how many are.
+        """Free so many bytes, or as many as there are; return how many.
+
+        Inputs go first, then blocks to the run's directory, the newest of them first.
 
         Raises
         ------
         OSError, StorageError
             If one cannot be written, or its file cannot be read.
         """
-        freed = 0
+        freed = drop_inputs(str(self.folder), self._inputs[0].free) if self._inputs else 0
         # The newest first: a plan that runs deepest-first reads the oldest next.
         for array in reversed(self._arrays):
             for name, size in _newest_first(array.folder):

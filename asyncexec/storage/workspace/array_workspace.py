@@ -16,7 +16,6 @@ from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.metadata import documents_ahead
 from asyncexec.storage.places.orphans import names_ahead
 from asyncexec.storage.tiers.chunk_memory import ChunkMemory, RunChunks
-from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.tiers.shared_memory import SharedRun
 from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import Tier, bind
@@ -31,6 +30,7 @@ from asyncexec.storage.workspace.preparation import (
     sources_of,
     written_places,
 )
+from asyncexec.storage.workspace.repeated_reads import repeated_reads
 from asyncexec.storage.workspace.shared_names import check_shared_names
 from asyncexec.storage.workspace.stage_inputs import is_staged, stage_inputs
 from asyncexec.storage.workspace.target import Target
@@ -234,7 +234,7 @@ class ArrayWorkspace:
             writes=writes,
             packed=packed,
             memory=memory,
-            inputs=self._inputs(tier, memory) if same_process else None,
+            inputs=self._inputs(opening, stages, tier, memory),
             storage_notes=self._notes(tier, memory) if isinstance(tier, SharedRun) else (),
             resumable=opening.resume,
             stop=opening.stop,
@@ -262,6 +262,9 @@ class ArrayWorkspace:
             return memory.here(self.tier_bytes)
         if opening.locality is Locality.ELSEWHERE or not (self._handed_over or self.late):
             return None
+        return self._shared(memory)
+
+    def _shared(self, memory: RunChunks) -> SharedRun | None:
         folder = None if self.memory_dir is None else locate(self.memory_dir).local_path
         tier = memory.shared(folder, self.tier_bytes)
         if tier is None and folder is not None:
@@ -271,11 +274,22 @@ class ArrayWorkspace:
             )
         return tier
 
-    def _inputs(self, tier: Tier | None, memory: RunChunks) -> MemoryTier | None:
-        """Return what chunks of inputs take their memory from, where tasks share this process's."""
-        if isinstance(tier, MemoryTier):
+    def _inputs(
+        self, opening: Opening, stages: Sequence[Stage], tier: Tier | None, memory: RunChunks
+    ) -> Tier | None:
+        """Return what chunks of inputs take their memory from that several tasks of a stage need."""
+        if tier is not None:
             return tier
-        return memory.here(self.tier_bytes) if memory.limit_bytes and self.tier_bytes != 0 else None
+        if self.tier_bytes == 0 or not memory.limit_bytes:
+            return None
+        if opening.locality is Locality.SAME_PROCESS:
+            return memory.here(self.tier_bytes)
+        if opening.locality is Locality.ELSEWHERE:
+            return None
+        pairs = [(self.blocks[stage.name], stage) for stage in stages if stage.name in self.blocks]
+        if not any(repeated_reads(io, stage.shape, shared=True) for io, stage in pairs):
+            return None
+        return self._shared(memory)
 
     def _notes(self, tier: SharedRun, memory: RunChunks) -> tuple[str, ...]:
         """Return sentences for users on a memory file system that is small for the intermediates of the run."""

@@ -12,12 +12,12 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.tiers.kept_inputs import keep_inputs
-from asyncexec.storage.tiers.process import MemoryTier, TierArray
+from asyncexec.storage.tiers.process import TierArray
 from asyncexec.storage.tiers.shared_array import SharedArray
 from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.packing import PackedTarget
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
+from asyncexec.storage.workspace.repeated_reads import keep_inputs
 from asyncexec.storage.workspace.verification import damaged_blocks
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.tiers.chunk_memory import RunChunks
     from asyncexec.storage.versions.forks import ForkIO
     from asyncexec.storage.versions.writes import OpenWrites
-    from asyncexec.storage.workspace.binding import InTier
+    from asyncexec.storage.workspace.binding import InTier, Tier
     from asyncexec.storage.workspace.late_arrays import LateArrays
     from asyncexec.storage.workspace.parts import RunParts
     from asyncexec.storage.workspace.targets import RunTargets
@@ -62,7 +62,7 @@ class OpenArrayWorkspace:
         The targets in zip files, until they are there.
     memory : RunChunks or None
         The memory that intermediates are in.
-    inputs : MemoryTier or None
+    inputs : MemoryTier, SharedRun or None
         What chunks of inputs take their memory from that several tasks of a stage read.
     storage_notes : sequence of str
         Sentences for users on that memory.
@@ -83,7 +83,7 @@ class OpenArrayWorkspace:
     writes: OpenWrites | None = None
     packed: list[PackedTarget] = field(default_factory=list[PackedTarget])
     memory: RunChunks | None = None
-    inputs: MemoryTier | None = None
+    inputs: Tier | None = None
     storage_notes: Sequence[str] = ()
     resumable: bool = False
     stop: Callable[[], None] = lambda: None

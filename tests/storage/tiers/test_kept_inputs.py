@@ -23,8 +23,9 @@ from asyncexec.storage.chunks.block_io import BlockIO, TaskInput
 from asyncexec.storage.chunks.chunk_files import ChunkFiles
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.tiers.chunk_uses import chunk_uses, may_read_again
-from asyncexec.storage.tiers.kept_inputs import KeptInput, keep_inputs
+from asyncexec.storage.tiers.kept_inputs import KeptInput
 from asyncexec.storage.tiers.process import MemoryTier, TierArray
+from asyncexec.storage.workspace.repeated_reads import keep_inputs
 from tests.plan.test_access import accesses
 
 SHAPE, CHUNKS = (600, 300), (100, 100)
