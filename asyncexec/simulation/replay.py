@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from asyncexec.backends.contract import Batch, Started
+from asyncexec.backends.model_workers import REPORT_SECONDS
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.histories.recorded import RUNS_ON, Attempts, RecordedRun
-from asyncexec.simulation.model_workers import REPORT_SECONDS
 from asyncexec.simulation.virtual_backend import VirtualBackend
 
 # What ended otherwise was stopped by the scheduler, which decides again.

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from asyncexec.config.checks import Count, CountFromZero, Seconds, size_or_zero
+from asyncexec.config.checks import Count, CountFromZero, Seconds, mapping, size_or_zero
 from asyncexec.config.fields import check_fields, read_fields, refuse_unknown
 from asyncexec.errors import OptionError
 from asyncexec.histories import RecordedRun, read_run
@@ -39,15 +39,6 @@ def _durations(given: Any, _: str) -> tuple[str, ...]:
     if isinstance(given, Mapping):
         return tuple(f"{name}={how}" for name, how in given.items())
     return tuple(map(str, given)) if isinstance(given, list | tuple) else (str(given),)
-
-
-def _late_tasks(given: Any, where: str) -> Mapping[str, int]:
-    """Return numbers of tasks by stage."""
-    if not isinstance(given, Mapping) or not all(type(n) is int for n in given.values()):
-        raise OptionError(
-            f"{where} is a table of stages and numbers of tasks, {{fetch = 100}}, not {given!r}"
-        )
-    return given
 
 
 def _rules(given: Any, where: str) -> tuple[str, ...]:
@@ -80,7 +71,7 @@ class PlanSection:
     task_memory: Annotated[int | str, size_or_zero] = 0
     """Memory of one task."""
 
-    late_tasks: Annotated[Mapping[str, int], _late_tasks] = field(default_factory=dict[str, int])
+    late_tasks: Annotated[Mapping[str, int], mapping] = field(default_factory=dict[str, int])
     """Of a plan by its path: numbers of tasks of the stages whose size only a run finds out (``{fetch = 100}``)."""
 
     durations: Annotated[tuple[str, ...], _durations] = ()
@@ -275,6 +266,7 @@ def _refuse_contradictions(plan: Mapping[str, Any], noise: Mapping[str, Any]) ->
     decides = "plan.path" if plan.get("path") else ""
     if plan.get("history"):
         others = ["plan.path"] * bool(decides) + others + [f"noise.{name}" for name in noise]
+        others += ["plan.late_tasks"] * ("late_tasks" in plan)
         decides = "plan.history"
     elif "slow_tail" in plan:
         raise OptionError("plan.slow_tail says nothing without plan.history: give that too")

@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Report
+from asyncexec.backends.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.backends.placement import idle_one
 from asyncexec.errors import AsyncexecError, BackendError, StalledError, UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
@@ -22,7 +23,6 @@ from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.figures import Bar, Trace
-from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.simulation.noise import SimulatedAttempt, seconds_of
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
+from asyncexec.backends.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
-from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.testing.fates import Decide, Fate, Visit
 from asyncexec.worker.attempt import attempt_runner, describe
 from asyncexec.worker.event_loop import EVENT_LOOP

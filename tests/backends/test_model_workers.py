@@ -7,7 +7,7 @@ import pytest
 
 from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.simulation.model_workers import ModelWorkers
+from asyncexec.backends.model_workers import ModelWorkers
 
 
 class Host:
