@@ -1,4 +1,4 @@
-"""The figures of a run as a table."""
+"""Tables of figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from asyncexec.engine import Result
+
+
+def table_of(*headings: str, gap: int = 2) -> Table:
+    """Return an empty table without lines."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if heading or place else "left", no_wrap=True)
+    return table
 
 
 def short_table(result: Result) -> Table:

@@ -52,7 +52,9 @@ def rate(per_second: float) -> str:
 
 
 def seconds(duration: float) -> str:
-    """Return a duration as text: ``"34 ms"``, ``"7.25 s"``, ``"4:07"``, ``"2:15:00"``."""
+    """Return a duration as text: ``"2.5 ms"``, ``"34 ms"``, ``"7.25 s"``, ``"4:07"``, ``"2:15:00"``."""
+    if duration < 0.00995:
+        return f"{round(duration * 1000, 1):g} ms"
     if duration < 1:
         return f"{duration * 1000:.0f} ms"
     if duration < 59.995:

@@ -11,6 +11,8 @@ from asyncexec.observers import formatting
     "duration, text",
     [
         (0.0, "0 ms"),
+        (0.00254, "2.5 ms"),
+        (0.00999, "10 ms"),
         (0.0342, "34 ms"),
         (1.0, "1 s"),
         (7.25, "7.25 s"),

@@ -94,7 +94,7 @@ def test_a_file_says_the_numbers():
     tables |= {"runs": {"rules": ["off"], "seeds": 1}}
     compared = Scenario.of(tables, load={"mine:chain": chain()}.__getitem__).run()
     assert compared.rows[0].runs[0].tasks == 41
-    with pytest.raises(OptionError, match=r"plan.late_tasks is a table"):
+    with pytest.raises(OptionError, match=r"plan.late_tasks must"):
         Scenario.of({"plan": {"late_tasks": 5}})
 
 

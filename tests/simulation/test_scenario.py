@@ -67,3 +67,11 @@ def test_durations_are_a_text_a_number_several_or_a_table():
 def test_a_key_or_a_value_that_cannot_be_is_refused(section, key, value, says):
     with pytest.raises(OptionError, match=says):
         Scenario.of({section: {key: value}})
+
+
+@pytest.mark.parametrize(
+    "key, value", [("tasks", 5), ("path", "mine:plan"), ("late_tasks", {"fetch": 5})]
+)
+def test_what_a_history_says_is_not_said_again(key, value):
+    with pytest.raises(OptionError, match=f"plan.{key} cannot be given with plan.history"):
+        Scenario.of({"plan": {"history": "runs", key: value}})

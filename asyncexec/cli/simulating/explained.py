@@ -8,7 +8,8 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from asyncexec.cli.simulating.tables import table_of, time_text
+from asyncexec.cli.figures import table_of
+from asyncexec.observers.formatting import seconds
 from asyncexec.simulation.explanation import TaskExplanation
 
 
@@ -31,10 +32,10 @@ def explanation_parts(explained: TaskExplanation) -> Iterator[RenderableType]:
     if explained.slow_workers:
         yield "\nworkers that were found slow"
     for each in explained.slow_workers:
-        rested = ", ".join(time_text(at) for at in each.rested)
+        rested = ", ".join(seconds(at) for at in each.rested)
         dealt = f"left idle from {rested} on" if rested else "worked on, as it gained nothing else"
         yield (
-            f"  {escape(each.worker)}: {each.ratio:.1f} times as long as others, found at {time_text(each.found)}; "
+            f"  {escape(each.worker)}: {each.ratio:.1f} times as long as others, found at {seconds(each.found)}; "
             f"{dealt}"
         )
     if explained.considered:
@@ -45,7 +46,7 @@ def _attempts(explained: TaskExplanation) -> Table:
     table = table_of("attempt", "worker", "started", "took", "ended")
     for each in explained.recorded:
         number = f"{each.number}{', a backup' if each.backup else ''}"
-        times = (time_text(each.started), time_text(each.seconds))
+        times = (seconds(each.started), seconds(each.seconds))
         table.add_row(number, escape(each.worker), *times, each.status)
     return table
 
@@ -56,10 +57,10 @@ def _considered(explained: TaskExplanation, answers: dict[str, str]) -> Table:
     for each in explained.considered:
         expected = (each.slow_age_seconds, each.remaining_seconds, each.copy_seconds)
         table.add_row(
-            time_text(each.at),
+            seconds(each.at),
             f"{each.checks:,}",
-            time_text(each.age_seconds),
-            *("-" if seconds is None else time_text(seconds) for seconds in expected),
+            seconds(each.age_seconds),
+            *("-" if each is None else seconds(each) for each in expected),
             f"{each.attempts} of {each.copies}",
             f"{each.running_backups} of {each.backups}",
             answers[f"{each.verdict}; {each.ground}"],

@@ -11,8 +11,9 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from asyncexec.cli.simulating.explained import explanation_parts
-from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
+from asyncexec.cli.simulating.tables import comparison_table, what_if_table
 from asyncexec.histories.separation import Separated
+from asyncexec.observers.formatting import seconds
 from asyncexec.simulation.as_json import plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison
@@ -65,8 +66,8 @@ def _what_if(result: WhatIf) -> Iterator[RenderableType]:
     yield f"\n{_model(result)}"
     if result.refused:
         overheads = result.overheads
-        busy = time_text(run.slot_seconds / run.slots)
-        lead, tail = (time_text(s) for s in (overheads.lead_seconds, overheads.tail_seconds))
+        busy = seconds(run.slot_seconds / run.slots)
+        lead, tail = (seconds(s) for s in (overheads.lead_seconds, overheads.tail_seconds))
         yield (
             f"Nothing is promised: {result.refused}. Attempts took {busy} on each of {run.slots:,} workers, {lead} "
             f"passed before the first and {tail} after the last. What is missing is beside the attempts: waits before "
@@ -81,8 +82,8 @@ def _model(result: WhatIf) -> str:
     run = result.run
     if result.model_error is not None:
         return (
-            f"The model takes {time_text(result.modelled_seconds)} for the run as it was run, which took "
-            f"{time_text(run.wall_seconds)} ({result.model_error:+.0%})."
+            f"The model takes {seconds(result.modelled_seconds)} for the run as it was run, which took "
+            f"{seconds(run.wall_seconds)} ({result.model_error:+.0%})."
         )
     before = f", {run.resumed:,} of them before it" if run.resumed else ""
     ended = "was cancelled" if run.status == "cancelled" else run.status
@@ -97,7 +98,7 @@ def _causes(result: WhatIf) -> Iterator[str]:
     run, workers = result.run, result.workers
     for pause in result.pauses:
         yield (
-            f"everything stood still from {time_text(pause.at)} on, for {time_text(pause.seconds)}: this is cut out of "
+            f"everything stood still from {seconds(pause.at)} on, for {seconds(pause.seconds)}: this is cut out of "
             f"what was measured, and not repeated elsewhere"
         )
     slow = {name: factor for name, factor in workers.slowness.items() if factor > _NOTED_FACTOR}
@@ -107,7 +108,7 @@ def _causes(result: WhatIf) -> Iterator[str]:
     elif workers.slowness:
         yield "workers differ in speed; the measured speeds are dealt out at random elsewhere"
     if len(workers.warm_up):
-        extra = time_text(float(median(workers.warm_up.tolist())))
+        extra = seconds(float(median(workers.warm_up.tolist())))
         yield f"first attempts on workers took {extra} longer: so it is once for each worker"
     for stage in run.stages:
         if stage.attempts.seconds.sum() > _MATTERS * run.slot_seconds:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import median
 
 from rich.table import Table
 
+from asyncexec.cli.figures import table_of
+from asyncexec.observers.formatting import seconds
 from asyncexec.plan.memory import format_bytes
 from asyncexec.simulation.comparison import Compared, Comparison, Spread
 from asyncexec.simulation.what_if import WhatIf
-
-_MINUTE, _HOUR = 60.0, 3600.0
-
-
-def table_of(*headings: str, gap: int = 2) -> Table:
-    """Return an empty table without lines."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if heading or place else "left", no_wrap=True)
-    return table
 
 
 def comparison_table(compared: Comparison, rows: Sequence[Compared]) -> Table:
@@ -39,7 +32,7 @@ def what_if_table(what_if: WhatIf) -> Table:
     priced = there.case.cluster.priced
     headings = ("stages", "takes", "per seed", "faster", "work", "backups", *["cost"] * priced)
     table = table_of("", *headings)
-    times = time_text(run.wall_seconds), "", "", time_text(run.slot_seconds)
+    times = seconds(run.wall_seconds), "", "", seconds(run.slot_seconds)
     cost = [_money(what_if.measured_cost)] * priced
     table.add_row("measured", "", *times, f"{run.backups:,}", *cost, style="dim")
     for row in () if what_if.refused else there.rows:
@@ -47,40 +40,20 @@ def what_if_table(what_if: WhatIf) -> Table:
         table.add_row(
             row.variant.rule,
             "barriers" if row.variant.barriers else "pipelined",
-            time_text(makespan.median),
+            seconds(makespan.median),
             _range(makespan),
             f"{run.wall_seconds / makespan.median:,.3g}x" if run.whole and makespan.median else "",
-            time_text(row.spread("slot_seconds").median),
+            seconds(row.spread("slot_seconds").median),
             _count("backups")(row) or "0",
             *[_money(row.spread("cost").median)] * priced,
         )
     return table
 
 
-def time_text(seconds: float) -> str:
-    """Return a time with its unit, to three digits or so."""
-    number, unit = _in_units(seconds, seconds)
-    return f"{number} {unit}"
-
-
 def _range(spread: Spread) -> str:
     """Return the range of a time over seeds; empty where all are the same."""
-    least, _ = _in_units(spread.least, spread.most, digits=2)
-    most, unit = _in_units(spread.most, spread.most, digits=2)
-    return "" if least == most else f"{least}-{most} {unit}"
-
-
-def _in_units(seconds: float, alike: float, digits: int = 3) -> tuple[str, str]:
-    """Return a time as a number and a unit, which is the one for ``alike``."""
-    scale, unit = 1.0, "s"
-    if 0 < alike < 1:
-        scale, unit = 1e-3, "ms"
-    elif alike >= 10 * _HOUR:
-        scale, unit = _HOUR, "h"
-    elif alike >= 10 * _MINUTE:
-        scale, unit = _MINUTE, "min"
-    number = seconds / scale
-    return f"{number:,.0f}" if number >= 10 ** (digits - 1) else f"{number:.{digits}g}", unit
+    least, most = seconds(spread.least), seconds(spread.most)
+    return "" if least == most else f"{least} - {most}"
 
 
 def _money(cost: float) -> str:
@@ -94,16 +67,16 @@ def _figures(compared: Comparison) -> list[tuple[str, _Cell]]:
     """Return the names of figures, and their cells for a variant; a cell is empty where it says nothing."""
     first, priced = compared.rows[0], compared.case.cluster.priced
     return [
-        ("takes", _middle("makespan_seconds", time_text)),
+        ("takes", _middle("makespan_seconds", seconds)),
         ("  per seed", lambda row: _range(row.spread("makespan_seconds"))),
-        ("ideal", _middle("ideal_seconds", time_text)),
+        ("ideal", _middle("ideal_seconds", seconds)),
         ("efficiency", _middle("efficiency", lambda share: f"{share:.0%}")),
         ("faster by", lambda row: "" if row is first else f"{compared.faster(row).median:.3g}x"),
-        ("attempt, median", lambda row: time_text(row.percentile("p50"))),
-        ("  90%", lambda row: time_text(row.percentile("p90"))),
-        ("  99%", lambda row: time_text(row.percentile("p99"))),
-        ("  99.9%", lambda row: time_text(row.percentile("p99.9"))),
-        ("worker time", _middle("slot_seconds", time_text)),
+        ("attempt, median", _percentile("p50")),
+        ("  90%", _percentile("p90")),
+        ("  99%", _percentile("p99")),
+        ("  99.9%", _percentile("p99.9")),
+        ("worker time", _middle("slot_seconds", seconds)),
         ("  wasted", _wasted),
         ("billed time", _billed),
         ("cost", _middle("cost", lambda cost: _money(cost) if priced else "")),
@@ -121,6 +94,11 @@ def _middle(figure: str, text: Callable[[float], str]) -> _Cell:
     return lambda row: text(row.spread(figure).median)
 
 
+def _percentile(name: str) -> _Cell:
+    """Return cells with a percentile of attempts' seconds; empty where none succeeded."""
+    return lambda row: "" if math.isnan(row.percentile(name)) else seconds(row.percentile(name))
+
+
 def _count(figure: str) -> _Cell:
     """Return cells with the median of a count over seeds; empty where it is always 0."""
     return lambda row: f"{row.spread(figure).median:,.0f}" if row.spread(figure).most else ""
@@ -133,7 +111,7 @@ def _wasted(row: Compared) -> str:
 def _billed(row: Compared) -> str:
     """Return the billed time where it differs from worker time."""
     billed, taken = row.spread("billed_seconds"), row.spread("slot_seconds")
-    return "" if billed == taken else time_text(billed.median)
+    return "" if billed == taken else seconds(billed.median)
 
 
 def _useless(row: Compared) -> str:
