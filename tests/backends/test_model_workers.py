@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 
 from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
-from asyncexec.events.outcome import Outcome, Status
 from asyncexec.backends.model_workers import ModelWorkers
+from asyncexec.events.outcome import Outcome, Status
 
 
 class Host:
