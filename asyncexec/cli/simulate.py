@@ -20,7 +20,8 @@ from asyncexec.config.fields import Option, described_fields
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
 from asyncexec.histories import read_run
-from asyncexec.simulation.explanation import TaskExplanation, explain_task
+from asyncexec.histories.decisions import TaskExplanation
+from asyncexec.simulation.explanation import explain_task
 from asyncexec.simulation.scenario import SECTIONS, Scenario
 
 _PATH_HELP = (

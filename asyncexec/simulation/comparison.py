@@ -8,8 +8,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from asyncexec.histories.as_json import attributes
 from asyncexec.plan.plan import Plan
-from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.durations import AnyDurations
 from asyncexec.simulation.figures import Simulated

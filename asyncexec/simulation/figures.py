@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asyncexec.events.outcome import Status
-from asyncexec.simulation.as_json import attributes
+from asyncexec.histories.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
 
 PERCENTILES = (50, 90, 99, 99.9)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from asyncexec.histories.as_json import attributes, plain
 from asyncexec.histories.like_runs import like_runs
 from asyncexec.histories.overheads import Overheads, overheads_of
 from asyncexec.histories.pauses import Pause, without_pauses
 from asyncexec.histories.recorded import RecordedRun
 from asyncexec.histories.separation import Separated, Slowness, separate_run
 from asyncexec.histories.worker_causes import WorkerCauses, worker_causes
-from asyncexec.simulation.as_json import attributes, plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from asyncexec.cli.figures import table_of
+from asyncexec.histories.decisions import TaskExplanation
 from asyncexec.observers.formatting import seconds
-from asyncexec.simulation.explanation import TaskExplanation
 
 
 def explanation_parts(explained: TaskExplanation) -> Iterator[RenderableType]:

@@ -12,12 +12,12 @@ from rich.markup import escape
 
 from asyncexec.cli.simulating.explained import explanation_parts
 from asyncexec.cli.simulating.tables import comparison_table, what_if_table
+from asyncexec.histories.as_json import plain
+from asyncexec.histories.decisions import TaskExplanation
 from asyncexec.histories.separation import Separated
 from asyncexec.observers.formatting import seconds
-from asyncexec.simulation.as_json import plain
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison
-from asyncexec.simulation.explanation import TaskExplanation
 from asyncexec.simulation.noise import QUIET, noise_of
 from asyncexec.simulation.what_if import WhatIf
 

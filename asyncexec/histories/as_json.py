@@ -1,4 +1,4 @@
-"""Records of simulations in plain types, for JSON."""
+"""Records of runs, recorded and simulated, in plain types, for JSON."""
 
 from __future__ import annotations
 
