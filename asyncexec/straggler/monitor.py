@@ -86,9 +86,9 @@ class AttemptMonitor[A: WatchedAttempt]:
     """
 
     __slots__ = (  # Not formatted: a line a name says no more.
-        "_attempts", "_copies", "_figures", "_kills", "_like", "_metered", "_restart_model", "_slots",
-        "_snapshot", "_starts", "_typical", "active", "attempts", "backups", "checked_at", "completions",
-        "drift", "history", "rule", "sizes", "started_at", "statistics", "won_backups",
+        "_attempts", "_copies", "_done_seconds", "_figures", "_kills", "_like", "_metered", "_restart_model",
+        "_slots", "_snapshot", "_starts", "_typical", "active", "attempts", "backups", "checked_at",
+        "completions", "drift", "history", "rule", "sizes", "started_at", "statistics", "won_backups",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +119,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._copies: CopyWatch[A] | None = None
         self.started_at = 0.0
         self.won_backups = 0
+        self._done_seconds = 0.0  # Of worker time, where `statistics` are of whole tasks.
         self._figures = figures
         self._starts = starts
         self._slots = slots
@@ -149,6 +150,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         sizes = self.sizes
         seconds = outcome.seconds if sizes is None else whole_seconds(outcome, task, sizes)
         self.statistics.add(seconds)
+        self._done_seconds += outcome.seconds
         if seconds > _DRIFT_SECONDS:
             self.drift.add(task, seconds)
         if self._is_small:
@@ -239,7 +241,7 @@ class AttemptMonitor[A: WatchedAttempt]:
 
     def pays_for_another(self, seconds: float, now: float) -> bool:
         """Return whether the work so far pays for one more backup, of an attempt that has run for so long."""
-        done = self.statistics.total_seconds + len(self.attempts) * now - self.started_at
+        done = self._done_seconds + len(self.attempts) * now - self.started_at
         return self._kills or self.copies.paid_by(done, seconds, queued=len(self.backups), now=now)
 
     def in_vain(self, now: float, *, idle_slots: int = 0) -> list[A]:
@@ -373,6 +375,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         copies, like = self.copies.figures(now)
         own = self.statistics.count if self._is_small else 0
         running = max(0.0, len(self.attempts) * now - self.started_at - copies.running_seconds)
+        whole = self.statistics.total_seconds
         return StageView(
             tasks=self._figures.tasks,
             completed=self._figures.completed,
@@ -386,8 +389,9 @@ class AttemptMonitor[A: WatchedAttempt]:
             copies=copies,
             like=like,
             like_tasks=max(0, self.history.count - own),
-            work_seconds=self.statistics.total_seconds + running,
+            work_seconds=self._done_seconds + running,
             running_seconds=running,
+            mean_share=self._done_seconds / whole if whole > 0 else 1.0,
             idle_slots=idle_slots,
             restart_model=self._model(),
             elapsed_seconds=elapsed_seconds,

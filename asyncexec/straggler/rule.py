@@ -63,6 +63,9 @@ class StageView:
         The worker time of the stage's attempts so far, but for backups,
     running_seconds : float
         and the part of those that run now.
+    mean_share : float
+        The worker time of a task, on average, as a share of what a whole one takes: what durations of ``statistics``
+        are multiplied by to be compared with worker time.
     idle_slots : int
         The slots that nothing takes, in this run or another; negative where attempts wait for slots.
     restart_model : RestartModel
@@ -87,6 +90,7 @@ class StageView:
     like_tasks: int = 0
     work_seconds: float = 0.0
     running_seconds: float = 0.0
+    mean_share: float = 1.0
     idle_slots: int = 0
     restart_model: RestartModel = field(default_factory=RestartModel)
     elapsed_seconds: float = 0.0

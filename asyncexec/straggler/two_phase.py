@@ -31,6 +31,9 @@ What may be spent?
 Where attempts that lost cannot be stopped, every backup is paid for to its end: all of them together may cost no more
 than a share of the work, and none starts while other tasks wait for slots, unless some have won. The first are of the
 youngest tasks beyond the bulk, which cost least and show as much; the others wait until all that are left can have one.
+
+Ages are those of whole tasks, to which the durations of smaller ones are scaled. What backups cost, and the work that
+is done, are worker time: an age counts there by the mean share of a whole task.
 """
 
 from __future__ import annotations
@@ -188,7 +191,8 @@ class TwoPhase:
 
 def _proven(view: StageView, trust: BackupTrust) -> BackupDecision:
     """Decide where backups have won."""
-    stake = bulk(view.statistics)
+    stop = bulk(view.statistics)
+    stake = stop * view.mean_share
     doubtful = trust.rate < _PROVEN
     # A single win may be chance.
     free = trust.won >= 2.0 and not doubtful
@@ -200,7 +204,7 @@ def _proven(view: StageView, trust: BackupTrust) -> BackupDecision:
         age_seconds=_draining_age(view, trust) if view.draining else _queued_age(view, trust),
         copies=_MOST_COPIES if several else 2,
         backups=min(_room(view), view.running_backups + affordable),
-        stop_seconds=stake if doubtful else math.inf,
+        stop_seconds=stop if doubtful else math.inf,
         stop_share=_DOUBTFUL_AGES,
     )
 
@@ -210,17 +214,18 @@ def _trial(view: StageView, trust: BackupTrust) -> BackupDecision:
     statistics, copies = view.statistics, view.copies
     # An ordinary attempt has ended by then, most likely.
     enough = max(bulk(statistics), 1.25 * statistics.quantile(0.5))
-    spent = copies.vain_seconds + max(copies.running_seconds, view.running_backups * enough)
+    each = enough * view.mean_share
+    spent = copies.vain_seconds + max(copies.running_seconds, view.running_backups * each)
     if view.draining:
         age = early(statistics) * (_METERED_FACTOR if view.metered else 1.0)
-        part, allowed = _trial_seconds(view, each=enough)
+        part, allowed = _trial_seconds(view, each=each)
         # Where other stages have used it up, there is one still for what can hardly be so long by nature.
         reserve = 0.0 if part > 0 else _FIRST_SHARE * view.work_seconds
     else:
         age = _queued_age(view, trust)
         allowed = part = _QUEUED_SHARE * view.work_seconds
         reserve = _QUEUED_RESERVE * view.work_seconds
-    affordable = _number(allowed - spent, enough)
+    affordable = _number(allowed - spent, each)
     rare = surprising(statistics)
     if view.draining and affordable > view.idle_slots:
         # Of several stages that run at once, another may want the slot a moment later.
@@ -229,10 +234,10 @@ def _trial(view: StageView, trust: BackupTrust) -> BackupDecision:
             affordable, age = 1, max(age, rare)
     elif not affordable:
         affordable = 1
-        if spent + enough <= reserve:
+        if spent + each <= reserve:
             age = max(age, rare)
         else:
-            further = (spent + enough - allowed) / part if part > 0 else math.inf
+            further = (spent + each - allowed) / part if part > 0 else math.inf
             age *= _FURTHER_AGE ** min(further, _MOST_FURTHER)
     return BackupDecision(
         ground=Ground.IN_VAIN if trust.rate < _PROVEN else Ground.TRIAL,
@@ -246,7 +251,7 @@ def _trial(view: StageView, trust: BackupTrust) -> BackupDecision:
 
 
 def _trial_seconds(view: StageView, *, each: float) -> tuple[float, float]:
-    """Return what a trial may cost while many tasks are left, and what it may cost now."""
+    """Return what a trial may cost while many tasks are left, and what it may cost now, in worker time."""
     most = _trial_backups(view, _TRIAL_BACKUPS) * each - view.like.vain_seconds
     whole = min(most, _TRIAL_SHARE * view.work_seconds)
     part = _TRIAL_PART * whole
@@ -288,7 +293,7 @@ def _paid_in_full(view: StageView, trust: BackupTrust) -> BackupDecision:
     statistics, copies = view.statistics, view.copies
     start = max(1.25 * statistics.quantile(0.5), statistics.quantile(0.75))
     # One that loses runs as long as the first attempt of its task.
-    stake = max(_PAID_AGES * start, 0.75 * statistics.quantile(0.99))
+    stake = max(_PAID_AGES * start, 0.75 * statistics.quantile(0.99)) * view.mean_share
     spent = copies.vain_seconds + copies.won_seconds
     # What is overtaken runs on, as long again as it has run: work that is done anyway.
     work = view.work_seconds + (1.0 + _RESIDUAL) * copies.overtaken_seconds
@@ -305,7 +310,7 @@ def _paid_proven(
     if running:  # Tasks that are as old as those that have one now.
         stake = max(stake, view.copies.running_seconds / running)
     work += _RESIDUAL * trust.rate * view.running_seconds
-    mean = _PAID_MEANS * view.statistics.mean_seconds
+    mean = _PAID_MEANS * view.statistics.mean_seconds * view.mean_share
     stake = trust.rate * mean + (1.0 - trust.rate) * stake
     # Those that win are known first.
     affordable = min(_number(_PAID_SHARE * work - spent - running * stake, stake), max(0, earned))
@@ -335,7 +340,7 @@ def _paid_trial(
     affordable = min(max(0, int(most)), _number(allowed, stake))
     if copies.expected < 1.0:
         # While none has had its chance, no more than are paid for if all of their tasks are far longer by nature.
-        untried = max(1, _number(_PAID_TRIAL_SHARE * work, _UNTRIED_AGES * age))
+        untried = max(1, _number(_PAID_TRIAL_SHARE * work, _UNTRIED_AGES * age * view.mean_share))
         affordable = min(affordable, max(0, untried - running))
     if not affordable and not running and spent <= _PAID_LAST_SHARE * work:
         affordable = int(left <= max(2.0, _LAST_SHARE * view.tasks))
@@ -356,7 +361,7 @@ def _last_age(view: StageView, work: float) -> float:
     """Return the age for a backup of one of the last tasks, which may be as long again."""
     longest = view.statistics.quantile(1.0)
     age = max(surprising(view.statistics), _LONGEST * longest)
-    paid = 2.0 * age <= _MOST_PAID_SHARE * work
+    paid = 2.0 * age * view.mean_share <= _MOST_PAID_SHARE * work
     return age if paid else max(age, _UNPAID_LONGEST * longest)
 
 

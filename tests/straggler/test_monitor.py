@@ -209,6 +209,17 @@ def test_the_work_so_far_is_what_has_ended_and_what_runs():
     assert rule.views[-1].work_seconds == pytest.approx(6.0 + 3.0 + 1.0)
 
 
+def test_the_work_is_worker_time_where_durations_are_those_of_whole_tasks():
+    rule = FixedAge()
+    monitor = monitor_of(rule, sizes=TaskSizes(Halves(), (20,), 100))
+    for task, seconds in ((0, 4.0), (1, 2.0)):
+        monitor.succeeded(Outcome(1, Status.SUCCEEDED, "w", 1.0, seconds), task)
+    slow(monitor, 6.0)
+    view = rule.views[-1]
+    assert view.statistics.total_seconds == 8.0
+    assert (view.work_seconds, view.mean_share) == (6.0, 0.75)
+
+
 class Trial(FixedAge):
     """Backups are stopped after five seconds, or half the age of what they are to overtake."""
 

@@ -48,6 +48,34 @@ views = st.builds(
 )
 
 
+@given(
+    many_durations,
+    st.sampled_from([0.5, 0.25]),  # Powers of two, so that nothing is rounded otherwise.
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_smaller_tasks_may_have_the_backups_that_whole_ones_may(
+    durations, share, ended, draining, cancels
+):
+    lost, won = ended
+
+    def of_tasks(share):
+        work = share * sum(durations)
+        mean = work / len(durations)
+        copies = CopyFigures(
+            won=won,
+            expected=lost + won,
+            vain_seconds=lost * mean,
+            won_seconds=won * mean,
+            overtaken_seconds=4 * won * mean,
+        )
+        changes = dict(work_seconds=work, mean_share=share, copies=copies)
+        return view(durations, draining=draining, cancels=cancels, **changes)
+
+    assert TwoPhase().decide(of_tasks(share)) == TwoPhase().decide(of_tasks(1.0))
+
+
 @pytest.mark.parametrize(
     "tasks, needed", [(1, 1), (2, 1), (3, 2), (10, 5), (20, 10), (21, 10), (10**6, 10)]
 )
