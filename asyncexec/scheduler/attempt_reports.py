@@ -30,6 +30,7 @@ from asyncexec.scheduler.failures import with_reason
 from asyncexec.scheduler.recovery import done_again, lost_text, reading_lost
 from asyncexec.scheduler.stage import AttemptRecord, TaskRecord
 from asyncexec.straggler.worker_watch import LEAST_SECONDS
+from asyncexec.worker.records import WIDTH
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Note
@@ -121,6 +122,10 @@ class AttemptReports:
         # What a task says is the first sign of its start, unless all comes at the end of its batch.
         if attempt is not None and attempt.started < 0 and self._tells_progress:
             self.started(attempt, note.worker, now)
+        if note.kind == WIDTH:
+            if attempt is not None:
+                self._sender.widen(attempt.lease.stage, note.width)
+            return
         self._event_buffer.noted(attempt, note, now)
 
     def ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:

@@ -203,6 +203,14 @@ class Sender:
             resources = lease.stage.stage.resources
             self._budget.give_back_part(lease.memory_bytes, resources, lease.slot_share)
 
+    def widen(self, stage: StageState, width: int) -> None:
+        """Let a slot run up to ``width`` tasks of a stage at once, of which each takes less of it from now on."""
+        batch = stage.running.batch
+        if width > batch.at_once:
+            batch.widen(width)
+            leases = {a.lease for a in self.running.values() if a.lease.stage is stage}
+            self._budget.slots_taken -= sum(each.shrink(1 / batch.at_once) for each in leases)
+
     def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
             return self._send(stage, [stage.running.monitor.backups.pop(0)], now, backup=True)

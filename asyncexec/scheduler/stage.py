@@ -107,6 +107,12 @@ class BatchLease:
         self.exclusive = exclusive
         self.behind = behind
 
+    def shrink(self, slot_share: float) -> float:
+        """Have each attempt take no more than that share of a slot, where it takes one; return what that spares."""
+        spared = max(0.0, self.slot_share - slot_share)
+        self.slot_share -= spared
+        return spared * min(self.left, self.at_once)
+
 
 class AttemptRecord:
     """One attempt in flight: sent, and perhaps started.

@@ -21,6 +21,7 @@ from asyncexec.plan.stage import WaitingIO
 from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by, with_receipt
 from asyncexec.worker.forks import FORKS, end_if_copied
 from asyncexec.worker.loop_threads import finished
+from asyncexec.worker.records import WIDTH, Note
 from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ async def run_awaited(
     keep_exception: bool = False,
     batch: BatchContext | None = None,
     kernels: PacedKernels | None = None,
+    noted: Callable[[Note], object] | None = None,
 ) -> Outcome:
     """Run one attempt in this asyncio task, and return how it ended; never raises.
 
     ``control`` says whether it may save, and whether it was asked to stop, so that its ``CancelledError`` is not an
     error of its own. Its memory is not measured, as others run in the same process. A kernel that is no coroutine
-    function runs in ``kernels``, where there are any. A save that has begun is not cancelled.
+    function runs in ``kernels``, where there are any; what its first piece says of their pace is ``noted``. A save that
+    has begun is not cancelled.
     """
     io, shape, values = program.io, program.shape, program.values
     threads: InThread = asyncio.to_thread if kernels is None else kernels.threads.run
@@ -73,10 +76,15 @@ async def run_awaited(
             return _called(process, function)
         return await kernels.run(spec.attempt, partial(_called, process, function))
 
+    def measured(io_seconds: float) -> None:
+        width = 0 if kernels is None else kernels.measured_piece(spec.attempt, io_seconds)
+        if width and noted is not None:
+            noted(Note(spec.attempt, WIDTH, "", worker, width=width))
+
     try:
         index: Index = unravel(spec.task, shape)
         result, read, computing = await _computed(
-            program, spec, index, threads, call, kernels=kernels
+            program, spec, index, threads, call, measured=measured
         )
         result, cached = await _settled(result)
         end_if_copied(process)
@@ -145,7 +153,7 @@ async def _computed(
     threads: InThread,
     call: Callable[[Callable[[], Any]], Awaitable[Any]],
     *,
-    kernels: PacedKernels | None,
+    measured: Callable[[float], object],
 ) -> tuple[Any, int, float]:
     """Return what the kernel returns, the bytes read for it, and the seconds that it was called for, with waits."""
     kernel, io, read = program.kernel, program.io, 0
@@ -156,7 +164,6 @@ async def _computed(
 
         load = partial(_loaded, io, in_thread=threads)
         ahead = getattr(io, "reads_ahead", False)
-        measured = None if kernels is None else partial(kernels.measured_piece, spec.attempt)
         return await taken_in_turn(kernel, index, load, call, ahead=ahead, measured=measured)
     inputs: Any
     if io is None:

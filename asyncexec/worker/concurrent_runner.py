@@ -175,6 +175,7 @@ class ConcurrentRunner:
             keep_exception=self._keep_exception,
             batch=batch,
             kernels=self._kernels,
+            noted=self._sink.noted,
         )
 
     def _loaded(self) -> LoadedProgram | ErrorInfo:

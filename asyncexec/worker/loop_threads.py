@@ -221,16 +221,23 @@ class PacedKernels:
     def measured(self, attempt: int, io_seconds: float) -> int:
         """Record that an attempt has loaded and saved in that time; return how many a slot should run at once."""
         self.pace.measured(io_seconds, self._seconds.pop(attempt, 0.0))
-        return -(-self.pace.width // self._slots)
+        return self._each_slot
 
-    def measured_piece(self, attempt: int, io_seconds: float) -> None:
+    def measured_piece(self, attempt: int, io_seconds: float) -> int:
         """Record in what time the first piece of an attempt was loaded, and computed with.
 
-        Others begin for it, rather than when the attempt has taken all of its pieces.
+        Others begin for it, rather than when the attempt has taken all of its pieces. Return how many a slot should run
+        at once; 0 where that was known.
         """
-        if not self.pace.is_measured:
-            self.pace.measured(io_seconds, self._seconds.get(attempt, 0.0))
-            self._widened()
+        if self.pace.is_measured:
+            return 0
+        self.pace.measured(io_seconds, self._seconds.get(attempt, 0.0))
+        self._widened()
+        return self._each_slot
+
+    @property
+    def _each_slot(self) -> int:
+        return -(-self.pace.width // self._slots)
 
     def _timed(self, attempt: int, function: Callable[[], Any]) -> Any:
         began = time.perf_counter()

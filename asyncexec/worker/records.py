@@ -31,12 +31,14 @@ class Started(NamedTuple):
 class Note(NamedTuple):
     """Words of a task, or of its worker, while it runs; they stand before the outcome of its attempt.
 
+    One of the kind :data:`WIDTH` is for the scheduler alone.
+
     Attributes
     ----------
     attempt : int
         The attempt's id; ``NO_ATTEMPT`` for what a worker says while no task runs.
     kind : str
-        ``"progress"``, ``"log"``, ``"stdout"`` or ``"stderr"``.
+        ``"progress"``, ``"log"``, ``"stdout"``, ``"stderr"`` or ``"width"``.
     text : str
         Words about the progress, the message of the log record, or a line.
     worker, stage : str
@@ -48,6 +50,8 @@ class Note(NamedTuple):
         The share of the task that is done, for progress.
     level, logger, path, line, function, trace
         Of a log record: its level, the logger's name, the place in the code, and the traceback as text.
+    width : int
+        At how many attempts at once, of the stage of this one, a slot is busy, as the first piece of this one says.
     """
 
     attempt: int
@@ -65,7 +69,11 @@ class Note(NamedTuple):
     line: int = 0
     function: str = ""
     trace: str = ""
+    width: int = 0
 
+
+WIDTH = "width"
+"""The kind of a note of how many attempts a slot is to run at once."""
 
 NO_ATTEMPT = -1
 

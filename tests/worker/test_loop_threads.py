@@ -92,8 +92,8 @@ async def test_the_first_piece_of_an_attempt_says_how_many_others_begin():
     threads, pace, widths = KernelThreads(1), Pace(64, kernels=1), []
     kernels = PacedKernels(threads, pace, 1, lambda: widths.append(pace.width))
     await kernels.run(1, lambda: None)
-    kernels.measured_piece(1, 1000.0)
+    assert kernels.measured_piece(1, 1000.0) == 64
     assert widths == [64]
-    kernels.measured_piece(2, 0.0)
+    assert kernels.measured_piece(2, 0.0) == 0
     assert (widths, pace.width) == ([64], 64)
     threads.close()

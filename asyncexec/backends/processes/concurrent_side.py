@@ -15,8 +15,11 @@ from asyncexec.worker.concurrent_runner import ConcurrentRunner
 from asyncexec.worker.event_loop import EVENT_LOOP
 from asyncexec.worker.lanes import LaneGroup, Lanes
 from asyncexec.worker.process_changes import CHANGES
+from asyncexec.worker.records import WIDTH, Note
 
 if TYPE_CHECKING:
+    import asyncio
+
     from asyncexec.backends.processes.page import Page
     from asyncexec.worker.programs import ProgramSource
     from asyncexec.worker.records import AttemptSpec, Report
@@ -46,7 +49,7 @@ class ConcurrentSide:
         self._groups: dict[str, _Group] = {}
         self._runners: set[ConcurrentRunner] = set()
         self._reports = _PageReports(page, worker, self._report_soon)
-        self._reporting = False
+        self._reporting: asyncio.TimerHandle | None = None
 
     def run(
         self, key: str, specs: Sequence[AttemptSpec], program: ProgramSource, concurrency: int
@@ -97,12 +100,14 @@ class ConcurrentSide:
             group.lanes.remove()
 
     def _report_soon(self, seconds: float) -> None:
-        if not self._reporting:
-            self._reporting = True
-            self._loop.call_later(seconds, self._report)
+        at, due = self._loop.time() + seconds, self._reporting
+        if due is None or due.when() > at:
+            if due is not None:
+                due.cancel()
+            self._reporting = self._loop.call_at(at, self._report)
 
     def _report(self) -> None:
-        self._reporting = False
+        self._reporting = None
         outcomes = self._reports.outcomes()
         reports: list[Report] = [*self._reports.notes(), *outcomes, *self._reports.starts()]
         if reports:
@@ -128,6 +133,7 @@ class _PageReports(ConcurrentReports):
         self._free = list(range(len(self._cells)))
         self._taken: dict[int, int] = {}
         self._soon = soon
+        self.noted = self._noted
 
     def started(self, attempt: int) -> None:
         super().started(attempt)
@@ -143,3 +149,8 @@ class _PageReports(ConcurrentReports):
             self._cells[cell] = 0
             self._free.append(cell)
         self._soon(GATHER_SECONDS)
+
+    def _noted(self, note: Note) -> None:
+        self._notes.append(note)
+        if note.kind == WIDTH:  # in the loop's thread; what tasks say may come from any, and waits
+            self._soon(GATHER_SECONDS)
