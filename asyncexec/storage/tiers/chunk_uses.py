@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_POSITIONS = 100_000
 """The most positions along all axes of a stage that are looked at."""
+_MOST_CHUNKS = 10_000_000
+"""The most chunks of an array that are counted."""
 
 
 class ChunkUses:
@@ -72,7 +74,7 @@ def _whole(access: AxisAccess, chunk: int) -> bool:
 
 def chunk_uses(accesses: Sequence[AccessMap], grid: Shape, ref: StoredArray) -> ChunkUses | None:
     """Return how often the tasks read each chunk; None where none is read again, or it would take long to say."""
-    if sum(grid) > _MOST_POSITIONS:
+    if sum(grid) > _MOST_POSITIONS or math.prod(ref.blocks) > _MOST_CHUNKS:
         return None
     inputs: list[tuple[list[list[int]], int]] = []
     for access in accesses:

@@ -11,11 +11,13 @@ import asyncio
 import math
 import os
 import threading
+from array import array
 from concurrent.futures import Future
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from asyncexec.plan.box import ravel
 from asyncexec.plan.lengths import block_start
 from asyncexec.storage.chunks.access import opened_in
 from asyncexec.storage.chunks.arrays import StoredArray
@@ -60,7 +62,8 @@ class KeptInput:
         self._accesses = accesses
         self._grid = grid
         self._lock = threading.Lock()
-        self._left: dict[Index, int] = {}
+        # How often each was read: four bytes a chunk, as there may be millions.
+        self._reads = array("i")
         self._kept: dict[Index, _Kept] = {}
         self._uses: ChunkUses | None = None
         self._is_known = self._is_closed = False
@@ -120,9 +123,12 @@ class KeptInput:
 
     def _known(self) -> ChunkUses | None:
         if not self._is_known:
-            # Found out by the first task that reads anything; by several at once, it is the same.
-            self._uses = chunk_uses(self._accesses, self._grid, self.ref)
-            self._is_known = True
+            # Found out by the first task that reads anything, perhaps by several at once.
+            uses = chunk_uses(self._accesses, self._grid, self.ref)
+            with self._lock:
+                if not self._is_known:
+                    self._reads = array("i", bytes(4 * math.prod(self.ref.blocks) if uses else 0))
+                    self._uses, self._is_known = uses, True
         return self._uses
 
     def _chunk(self, uses: ChunkUses, chunks: Chunks, chunk: Index) -> np.ndarray:
@@ -165,7 +171,9 @@ class KeptInput:
         None where no other task needs it, or there is no room.
         """
         with self._lock:
-            left = self._left[chunk] = self._left.get(chunk, uses.of(chunk)) - 1
+            number = ravel(chunk, self.ref.blocks)
+            self._reads[number] += 1
+            left = uses.of(chunk) - self._reads[number]
             kept = self._kept.get(chunk)
             if left > 0:
                 if kept is not None or self._is_closed:

@@ -121,12 +121,12 @@ class SharedInput(SharedArray):
             return chunks.read(region)
         left = count - self._counted(index)
         found = self._held(index, region)
+        if left <= 0:
+            self._forget(index)
         if found is None:
             found = chunks.read(region)
             if left > 0:
                 self._publish(index, found, count)
-        elif left <= 0:
-            self.free([self.path(index)])
         return found
 
     async def _achunk(self, uses: ChunkUses, chunks: Chunks, index: Index) -> np.ndarray:
@@ -135,9 +135,9 @@ class SharedInput(SharedArray):
             return await chunks.aread(region)
         left = count - self._counted(index)
         found = self._held(index, region)
+        if left <= 0:
+            self._forget(index)
         if found is not None:
-            if left <= 0:
-                self.free([self.path(index)])
             return found
         # Tasks of this process that ask for it at the same time wait for one of them.
         loop = asyncio.get_running_loop()
@@ -163,10 +163,19 @@ class SharedInput(SharedArray):
         if os.path.exists(f"{self.folder}/{CLOSED}"):  # noqa: PTH110 - strings, as in `shared_array`
             return
         if self._keep(self.path(index), block):
-            # The others may have waited for it in this process, and counted.
-            with suppress(OSError):
-                if os.stat(self._counter(index)).st_size >= count:  # noqa: PTH116 - the same
-                    self.free([self.path(index)])
+            # All others may have read it for themselves by now, or wait for it in this process.
+            try:
+                done = os.stat(self._counter(index)).st_size >= count  # noqa: PTH116 - the same
+            except OSError:
+                done = True
+            if done:
+                self._forget(index)
+
+    def _forget(self, index: Index) -> None:
+        """Remove a chunk, and what counts its readers, which takes a page of memory."""
+        with suppress(OSError):
+            os.unlink(self._counter(index))  # noqa: PTH108 - the same
+        self.free([self.path(index)])
 
     def _counter(self, index: Index) -> str:
         """Return the file that has a byte for each task that has read a chunk."""

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,7 @@ def test_each_chunk_is_decoded_once_by_all_processes_together(stored, decoded, m
     assert set(decoded.values()) == {1}
     assert len(decoded) == 6
     assert shared.used_bytes == 0
+    assert list(Path(made.folder).iterdir()) == []
 
 
 async def test_tasks_of_one_process_that_await_a_chunk_ask_for_it_once(stored, decoded, memory):
