@@ -21,6 +21,9 @@ LEAST_BYTES = 2**18
 
 
 _HUGE_BYTES = 2**22
+_MOST_KEPT = 2**25 - 2**16
+"""The largest blocks that glibc's allocator keeps, less what it adds to each."""
+
 _SPARE = 16
 
 
@@ -88,6 +91,31 @@ class _FreeBlocks:
     def nbytes(self) -> int:
         with self._lock:
             return sum(block.nbytes for block in self._blocks)
+
+
+class _Allocator:
+    """The allocator of this process, as far as it keeps what is freed.
+
+    That of glibc gives a block back to the system at once if it is larger than any that was freed before, up to
+    :data:`_MOST_KEPT`, and the end of its heap when more than twice of that is free. An encoder asks for what its
+    result could have at most and frees what it has, so that the allocator never learns that size: chunks are encoded
+    into fresh memory, which the system fills with zeros page by page.
+    """
+
+    def __init__(self) -> None:
+        self._learned = 0
+
+    def learn(self, nbytes: int) -> None:
+        """Have blocks of up to ``nbytes`` kept when they are freed, and as much more."""
+        if self._learned < nbytes <= _MOST_KEPT:
+            self._learned = nbytes
+            with suppress(MemoryError):
+                # Freed at once; the system gives no memory for zeros that nobody looks at. Twice as much, as the result
+                # of a kernel lies in the heap below what it is encoded into.
+                bytes(min(2 * nbytes, _MOST_KEPT))
+
+
+ALLOCATOR = _Allocator()
 
 
 class Buffers(threading.local):

@@ -10,7 +10,7 @@ import google_crc32c
 import numpy as np
 
 from asyncexec.plan.lengths import Lengths, block_start
-from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES, read_only
+from asyncexec.storage.chunks.buffers import ALLOCATOR, BUFFERS, LEAST_BYTES, read_only
 from asyncexec.storage.chunks.codec_libraries import codec
 from asyncexec.storage.places.errors import damaged_chunk, missing_chunk
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CHECKSUM_BYTES = 4
 """The room that a checksum takes behind a chunk."""
+
+_ENCODED_SPARE = 128
+"""Encoders ask for no more than this part of a chunk besides its own size: zstd and LZ4 for half of it."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -110,11 +113,11 @@ class ChunkCodec:
             part = padded
         # Codecs take memory in C order only, and elements in the byte order that is stored.
         part = np.ascontiguousarray(part, self._stored)
-        return (
-            part.reshape(-1).view(np.uint8).data
-            if self._codec is None
-            else self._codec.encode(part)
-        )
+        if self._codec is None:
+            return part.reshape(-1).view(np.uint8).data
+        if part.nbytes >= LEAST_BYTES:
+            ALLOCATOR.learn(part.nbytes + part.nbytes // _ENCODED_SPARE)
+        return self._codec.encode(part)
 
     def trailer(self, data: Any) -> bytes:
         """Return what is stored behind ``data``: its checksum, if there is one."""
