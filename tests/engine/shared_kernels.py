@@ -62,7 +62,7 @@ def adding(block, _folder):
 def fill_up():
     """Have every file in memory fail as on a file system that is full."""
 
-    def full(path, whole):
+    def full(path, whole, *_):
         with Path(path).open("xb") as file:
             file.write(whole[:7])
         raise OSError(28, "No space left on device")
@@ -73,7 +73,7 @@ def fill_up():
 def die_while_writing():
     """Have the first worker that writes a chunk end when half of it is written."""
 
-    def half(path, whole):
+    def half(path, whole, *_):
         with Path(path).open("xb") as file:
             file.write(whole[: len(whole) // 2])
             file.flush()
@@ -91,7 +91,7 @@ def die_while_writing():
 def stop_while_writing():
     """Have every worker stop for good when half of its first chunk is written."""
 
-    def half(path, whole):
+    def half(path, whole, *_):
         with Path(path).open("xb") as file:
             file.write(whole[: len(whole) // 2])
             file.flush()

@@ -1,4 +1,4 @@
-"""The blocks of an array in a tier: reading a region of several, and their sizes in memory."""
+"""The blocks of an array in a tier: reading a region of several, and how they lie in memory."""
 
 from __future__ import annotations
 
@@ -77,3 +77,32 @@ def repeats(block: np.ndarray) -> bool:
 def held_bytes(block: np.ndarray) -> int:
     """Return the bytes that ``block`` takes in memory."""
     return block.itemsize if block.size > 1 and not any(block.strides) else block.nbytes
+
+
+def axes_in_memory(block: np.ndarray) -> bytes:
+    r"""Return the axes in the order in which they lie in memory, a byte each; none for C order, or where there is none.
+
+    To bring a large block into C order takes memory for another one, and a while: groups, say, lie before the axes
+    along which they were made.
+
+    >>> from asyncexec.storage.tiers.blocks import axes_in_memory
+    >>> block = np.zeros((2, 3, 4))
+    >>> axes_in_memory(block), axes_in_memory(block.transpose(1, 2, 0)), axes_in_memory(block[:, ::2])
+    (b'', b'\x02\x00\x01', b'')
+    """
+    if block.flags.c_contiguous or repeats(block):
+        return b""
+    axes = sorted(range(block.ndim), key=block.strides.__getitem__, reverse=True)
+    return bytes(axes) if block.transpose(axes).flags.c_contiguous else b""
+
+
+def elements_in_order(block: np.ndarray, axes: bytes) -> np.ndarray:
+    """Return the elements of a block one after another, in the order of ``axes``."""
+    return np.ascontiguousarray(block.transpose(tuple(axes)) if axes else block).reshape(-1)
+
+
+def block_in_order(elements: np.ndarray, axes: bytes, shape: Shape) -> np.ndarray | None:
+    """Return the block of ``shape`` with these elements in the order of ``axes``, or None where that is no order."""
+    if sorted(axes) != list(range(len(shape))):
+        return None
+    return elements.reshape([shape[axis] for axis in axes]).transpose(np.argsort(list(axes)))

@@ -1,10 +1,11 @@
 """Intermediate chunks in files of a memory file system, for workers in several processes of one machine.
 
-A block is one file, of its elements in C order and nothing else: it is written under another name and renamed, and
-read as a read-only map, without a copy. It has no checksum, like everything else in memory; a file of another length is
-damaged. A block that does not fit, or whose file cannot be written for whatever reason, is written to the run's
-directory instead, where readers look for what they do not find. Only the driver makes folders here: once a run has
-ended, an attempt that comes late finds nowhere to write to.
+A block is one file, of its elements in C order and nothing else, or in the order in which its axes lie in memory with
+that order behind them: it is written under another name and renamed, and read as a read-only map, without a copy. It
+has no checksum, like everything else in memory; a file of another length is damaged. A block that does not fit, or
+whose file cannot be written for whatever reason, is written to the run's directory instead, where readers look for what
+they do not find. Only the driver makes folders here: once a run has ended, an attempt that comes late finds nowhere to
+write to.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ import numpy as np
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.places.errors import damaged_chunk
 from asyncexec.storage.tiers.blocks import (
+    axes_in_memory,
+    block_in_order,
     block_number,
     block_region,
+    elements_in_order,
     held_bytes,
     read_blocks,
     repeats,
@@ -174,16 +178,21 @@ class SharedArray:
             return np.frombuffer(data, self.numpy_dtype).reshape(shape)
         if size == self.numpy_dtype.itemsize:
             return np.broadcast_to(np.frombuffer(data, self.numpy_dtype)[0], shape)
+        if size == count * self.numpy_dtype.itemsize + len(shape):
+            elements, axes = np.frombuffer(data, self.numpy_dtype, count), data[-len(shape) :]
+            if (block := block_in_order(elements, axes, shape)) is not None:
+                return block
         unit = units_of(index, self.block, self.ref.unit)
         raise damaged_chunk(self.ref.location, unit, path, f"it holds {size} bytes")
 
     def _keep(self, path: str, block: np.ndarray) -> bool:
         """Write the file of a block; return False where there is no room for it."""
-        size = held_bytes(block)
-        if not size or not self._take(size):
+        axes = axes_in_memory(block)
+        size = held_bytes(block) + len(axes)
+        if not block.nbytes or not self._take(size):
             return False
         try:
-            replaced = self._write(path, block, size)
+            replaced = self._write(path, block, axes, size)
         except OSError:
             # Full, or not to be reached from here: the directory has to do, and says so where it cannot.
             self._give_back(size)
@@ -192,14 +201,14 @@ class SharedArray:
             self._give_back(replaced)
         return True
 
-    def _write(self, path: str, block: np.ndarray, size: int) -> int:
-        """Write the file of a block; return the bytes of the one that it replaces."""
+    def _write(self, path: str, block: np.ndarray, axes: bytes, size: int) -> int:
+        """Write the file of a block, in the order of ``axes``; return the bytes of the one that it replaces."""
         data = block[(0,) * block.ndim] if repeats(block) else block
-        whole = memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+        whole = memoryview(elements_in_order(data, axes).view(np.uint8))
         # The name says who writes it and what is reserved for it, should the writer be killed.
         temporary = f"{self.folder}/{WRITING}{os.getpid()}.{next(_numbers)}.{size}"
         try:
-            _write_file(temporary, whole)
+            _write_file(temporary, whole, axes)
             try:
                 replaced = os.stat(path).st_size  # noqa: PTH116 - the same
             except FileNotFoundError:
@@ -271,13 +280,14 @@ def drop_inputs(run_folder: str, free: Callable[[list[str]], None]) -> int:
     return total
 
 
-def _write_file(path: str, whole: memoryview) -> None:
+def _write_file(path: str, *parts: memoryview | bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        # A write may be partial: of more than 2 GiB on Linux, for one.
-        done = 0
-        while done < len(whole):
-            done += os.write(descriptor, whole[done:])
+        for part in parts:
+            # A write may be partial: of more than 2 GiB on Linux, for one.
+            done = 0
+            while done < len(part):
+                done += os.write(descriptor, part[done:])
     finally:
         os.close(descriptor)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,40 @@ def test_elements_of_one_size_are_shared_whatever_they_are(run, tmp_path, dtype)
     assert Path(array.path((0, 0))).exists()
 
 
+@pytest.mark.parametrize("axes", list(permutations(range(3))))
+@pytest.mark.parametrize("shape", [(2, 3, 4), (100, 60, 50), (1, 3, 4), (3, 1, 1)])
+def test_a_block_is_read_in_the_order_in_which_it_lay_in_memory(run, memory, tmp_path, axes, shape):
+    memory.limit(10**7)
+    data = np.arange(np.prod(shape), dtype=float).reshape(shape).transpose(axes)
+    array = shared(run, tmp_path / "x", data.shape, data.shape)
+    array.write(region(array, (0, 0, 0)), data)
+    found = array.read(region(array, (0, 0, 0)))
+    np.testing.assert_array_equal(found, data)
+    assert found.transpose(np.argsort(axes)).flags.c_contiguous
+    assert not found.flags.writeable
+    array.write(region(array, (0, 0, 0)), data + 1)
+    np.testing.assert_array_equal(array.read(region(array, (0, 0, 0))), data + 1)
+    array.free([array.path((0, 0, 0))])
+    assert memory.used_bytes == 0
+
+
+def test_what_lies_in_no_order_of_axes_is_written_in_c_order(run, tmp_path):
+    array = shared(run, tmp_path / "x", (4, 3), (4, 3))
+    for data in (DATA[::2, ::2][:4, :3], DATA.T[:4, :3], DATA[9:5:-1, :3], DATA[:4, 2:5]):
+        array.write((slice(0, 4), slice(0, 3)), data)
+        np.testing.assert_array_equal(array.read((slice(0, 4), slice(0, 3))), data)
+
+
+def test_an_order_of_axes_that_is_none_is_damage(run, tmp_path):
+    array = shared(run, tmp_path / "x", (4, 3), (4, 3))
+    array.write((slice(0, 4), slice(0, 3)), np.asfortranarray(DATA[:4, :3]))
+    path = Path(array.path((0, 0)))
+    assert path.read_bytes()[-2:] == b"\x01\x00"
+    path.write_bytes(path.read_bytes()[:-2] + b"\x01\x01")
+    with pytest.raises(CorruptChunkError):
+        array.read((slice(0, 4), slice(0, 3)))
+
+
 def test_a_block_that_repeats_one_element_takes_the_memory_of_one(run, memory, tmp_path):
     array = shared(run, tmp_path / "x")
     array.write((slice(0, 4), slice(0, 3)), np.broadcast_to(np.float64(2.5), (4, 3)))
@@ -148,7 +183,7 @@ def test_a_memory_file_system_that_fills_up_sends_blocks_to_the_disk(
 
 
 def failing_after_some(written):
-    def fails(path, whole):
+    def fails(path, whole, *_):
         with Path(path).open("xb") as file:
             file.write(whole[:written])
         raise OSError(errno.ENOSPC, "No space left on device")
