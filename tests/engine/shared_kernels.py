@@ -131,3 +131,8 @@ def waiting_for_word(block, folder):
     while not Path(folder, "..", "go").exists():
         time.sleep(0.01)
     return block + 1
+
+
+def counting_inputs(block, folder):
+    """How many chunks of inputs are in memory, in place of each element."""
+    return np.full_like(block, len(list(Path(folder).glob("asyncexec-*/run-*/in.*/[0-9]*"))))

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.awaited_opening import all_of
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
@@ -120,7 +121,7 @@ class SharedInput(SharedArray):
         if (count := uses.of(index)) < 2:
             return chunks.read(region)
         left = count - self._counted(index)
-        found = self._held(index, region)
+        found = self._shared(index, region)
         if left <= 0:
             self._forget(index)
         if found is None:
@@ -134,7 +135,7 @@ class SharedInput(SharedArray):
         if (count := uses.of(index)) < 2:
             return await chunks.aread(region)
         left = count - self._counted(index)
-        found = self._held(index, region)
+        found = self._shared(index, region)
         if left <= 0:
             self._forget(index)
         if found is not None:
@@ -157,6 +158,15 @@ class SharedInput(SharedArray):
                 del self._under_way[index]
             mine.set_result(read)
         return found
+
+    def _shared(self, index: Index, region: tuple[slice, ...]) -> np.ndarray | None:
+        """Return a chunk that another task has read; None where it is not there, or not whole."""
+        try:
+            return self._held(index, region)
+        except CorruptChunkError:
+            # Not the input is damaged, but the file that somebody has changed.
+            self.free([self.path(index)])
+            return None
 
     def _publish(self, index: Index, block: np.ndarray, count: int) -> None:
         """Keep a chunk for other tasks, of which ``count`` read it altogether."""

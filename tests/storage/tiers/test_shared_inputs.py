@@ -165,6 +165,19 @@ def test_an_attempt_that_comes_after_the_run_reads_for_itself(stored, memory):
     run.folder.with_name("gone").rename(run.folder)
 
 
+def test_a_file_that_somebody_has_cut_is_no_damage_of_the_input(stored, decoded, memory):
+    ref, data = stored
+    _, run = memory
+    access = around(3)
+    worker = other_process(run.input(ref, [access], GRID))
+    worker.read(ReadRegion(access)((0, 0)))
+    for file in Path(worker.folder).glob("[0-9]*"):
+        file.write_bytes(file.read_bytes()[:1000])
+    region = ReadRegion(access)((0, 1))
+    np.testing.assert_array_equal(worker.read(region), data[region])
+    np.testing.assert_array_equal(worker.read(region), data[region])
+
+
 def test_attempts_that_are_repeated_are_served(stored, memory):
     ref, data = stored
     shared, run = memory
