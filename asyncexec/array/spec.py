@@ -61,7 +61,7 @@ class Spec:
         The folder in a memory file system where processes of this machine share intermediate chunks; by default
         ``/dev/shm``, where there is one. What finds no room there goes to ``work_dir``.
     requests : int
-        How many tasks one process loads and saves at once (64), where arrays are in stores elsewhere; fewer where more
+        How many tasks one process loads and saves at once (128), where arrays are in stores elsewhere; fewer where more
         would not fit in ``allowed_mem``.
     reduction_tasks : int
         How many tasks the first pass of a reduction has at least (64), if there are as many chunks: a plan does not

@@ -16,7 +16,7 @@ def test_the_width_is_that_of_the_budget_of_requests():
     (note,) = notes("s3://bucket/y.zarr", allowed_mem="2GB")
     assert (
         note
-        == "loads and saves up to 64 tasks at once in a process (requests=64), as it waits for s3://bucket/y.zarr; "
+        == "loads and saves up to 128 tasks at once in a process (requests=128), as it waits for s3://bucket/y.zarr; "
         "one after another on serial"
     )
     (note,) = notes("s3://bucket/y.zarr", allowed_mem="2GB", requests=5)

@@ -100,7 +100,7 @@ def test_arrays_on_this_machine_are_not_waited_for(tmp_path):
 
     assert io(tmp_path / "x").requests == 1
     assert io("memory://x").requests == 1
-    assert io("s3://bucket/x").requests == 64
+    assert io("s3://bucket/x").requests == 128
     assert dataclasses.replace(io("s3://bucket/x"), most_requests=5).requests == 5
 
 

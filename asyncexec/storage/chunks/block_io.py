@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]
 """A block that a task has made, and where it is to be written."""
 
-MOST_REQUESTS = 64
+MOST_REQUESTS = 128
 """The requests to stores elsewhere that one process has in flight, unless somebody says another number."""
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 
-WIDTH = 64
+WIDTH = 128
 """The requests that a process has under way at a time."""
 
 

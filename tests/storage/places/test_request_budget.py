@@ -77,8 +77,8 @@ def test_a_loop_that_ends_while_one_waits_keeps_nothing():
     assert budget.held == 0
 
 
-def test_a_process_has_one_of_64(monkeypatch):
+def test_a_process_has_one_of_128(monkeypatch):
     # A process that has had none yet: in this one, runs may have asked for more.
     monkeypatch.setattr("os.getpid", lambda: -1)
     assert shared_budget() is shared_budget()
-    assert shared_budget().width == 64
+    assert shared_budget().width == 128
