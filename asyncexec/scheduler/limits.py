@@ -82,7 +82,11 @@ def time_out(
             or any(other is not stage and _goes_on(other, now) for other in others)
         )
         if goes_on and not stopping:
-            too_old = [a for a in too_old if not (_waits(stage, a, now) or _backed_up(stage, a))]
+            too_old = [
+                each
+                for each in too_old
+                if not (_waits(stage, each, now, idle_slots) or _backed_up(stage, each))
+            ]
         for attempt in too_old:
             # Counted by task: each time that it was taken for hung, its next attempt has longer.
             stage.record_of(attempt).hangs += 1
@@ -104,17 +108,28 @@ def _backed_up(stage: StageState, attempt: AttemptRecord) -> bool:
     return possible
 
 
-def _waits(stage: StageState, attempt: AttemptRecord, now: float) -> bool:
+def _waits(stage: StageState, attempt: AttemptRecord, now: float, idle_slots: int) -> bool:
     """Return whether an attempt that seems to hang goes on as it is, as another one is more than the stage can pay.
 
-    Where it cannot be stopped, another is as long if the task is. So those that the work done so far does not pay for
-    wait until hardly any task can be so long.
+    Where other tasks wait for slots, a backup delays them: so there is one at a time, until one has won. Where attempts
+    cannot be stopped, another is as long if the task is: so those that the work done so far does not pay for wait until
+    hardly any task can be so long.
     """
     monitor, age = stage.running.monitor, now - attempt.started
-    if not monitor.active or monitor.pays_for_another(age, now):
+    if not monitor.active:
+        return False
+    if idle_slots < 0 and monitor.may_try_another(attempt) and _tries_one(stage):
+        return True
+    if monitor.pays_for_another(age, now):
         return False
     limit = _hang_limit(stage, _tried_in_vain(stage, attempt), least_factor=UNPAID_HANG_FACTOR)
     return age < limit
+
+
+def _tries_one(stage: StageState) -> bool:
+    """Return whether a backup of a stage runs, or is to be sent, and none has won before."""
+    monitor = stage.running.monitor
+    return not monitor.won_backups and bool(monitor.backups or monitor.copies.sent)
 
 
 def _back_up(stage: StageState, attempt: AttemptRecord) -> None:

@@ -125,6 +125,45 @@ def test_a_task_that_seems_to_hang_while_others_wait_has_a_backup_if_they_go_on(
     assert bench.cancelled() == []
 
 
+class TwoThatGoOn:
+    """A run on four slots, two of which go on with their first tasks, while others wait for the rest."""
+
+    def __init__(self):
+        self.bench = Workbench(Plan.map(abs, range(4000)), slots=4, straggler=PATIENT[0])
+        sent = self.bench.send()
+        self.first, self.others, self.backups = sent[:2], sent[2:], []
+        for job in self.first:
+            self.bench.start(job, worker="first")
+
+    def pass_time(self, until):
+        tasks = {job.task for job in self.first}
+        while self.bench.now < until:
+            for job in self.others[:2]:
+                self.bench.start(job)
+            self.bench.pass_time(1.0)
+            for job in self.others[:2]:
+                self.bench.end(job, seconds=1.0)
+            self.others = self.others[2:]
+            sent = self.bench.send()
+            self.backups += [job for job in sent if job.task in tasks]
+            self.others += [job for job in sent if job.task not in tasks]
+            for attempt in self.bench.cancelled():
+                self.bench.end(AttemptSpec(attempt, 0), Status.CANCELLED, seconds=20.0)
+
+
+@pytest.mark.parametrize("wins", [True, False])
+def test_while_tasks_wait_for_slots_one_that_seems_to_hang_has_a_backup_until_that_has_ended(wins):
+    run = TwoThatGoOn()
+    run.pass_time(100.0)
+    (backup,) = run.backups
+    run.bench.start(backup, worker="second")
+    if wins:
+        run.bench.end(backup, seconds=1.0)
+    run.pass_time(120.0)
+    assert backup.attempt not in run.bench.jobs
+    assert [job.task for job in run.backups] == [backup.task, 1 - backup.task]
+
+
 def test_where_all_attempts_seem_to_hang_and_no_slot_is_idle_they_are_stopped():
     plan = Plan.map(abs, range(20), name="outage")
     bench = Workbench(plan, slots=2, straggler=PATIENT[0], retry=Retry(base_seconds=0.0))
