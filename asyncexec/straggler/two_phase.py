@@ -63,7 +63,7 @@ _BUSY_ONE_IN = 1.5
 _DRAINING_ONE_IN = 4.0
 
 # The backups of a trial: so many, times the number of tasks to this power, and no more than a share of the work.
-_TRIAL_BACKUPS = 0.3
+_TRIAL_BACKUPS = 0.27
 _TRIAL_POWER = 2.0 / 3.0
 _TRIAL_SHARE = 0.15
 # The part while more tasks are left than have one; and one backup, if it costs no more than this share of the work.
@@ -72,8 +72,9 @@ _FIRST_SHARE = 0.2
 # After it, each further part waits until tasks are so many times as old.
 _FURTHER_AGE = 20.0
 _MOST_FURTHER = 10.0
-# A backup of a trial runs for this share of the age of its task, at least; where some have won, but few, for this.
-_TRIAL_AGES = 0.75
+# A backup of a trial runs for this share of the age of its task, at least: one that is not twice as fast saves little.
+# Where some have won, but few, for the other.
+_TRIAL_AGES = 0.5
 _DOUBTFUL_AGES = 2.0
 # While tasks are queued, backups delay them: the share of the work for a trial, and for what stands apart.
 _QUEUED_SHARE = 0.005
@@ -122,8 +123,8 @@ class TwoPhase:
     ========  ===========================================  ==================  ======================
 
     Before, backups are a trial: a task has one at most, in the end phase on idle slots only and from
-    ``min(1.25 * median, 1.1 * 90th)`` on, and those that do not win in time are stopped. Of n tasks, ``0.18 * n ** (2 /
-    3)`` may have one, and once no more are left, ``0.3 * n ** (2 / 3)``, as far as they cost no more than 15% of the
+    ``min(1.25 * median, 1.1 * 90th)`` on, and those that do not win in time are stopped. Of n tasks, ``0.16 * n ** (2 /
+    3)`` may have one, and once no more are left, ``0.27 * n ** (2 / 3)``, as far as they cost no more than 15% of the
     work; while tasks are queued, half a percent.
 
     Where attempts that lost cannot be stopped, all together may cost 8% of the work, 6% before some have won.

@@ -67,6 +67,9 @@ KINDS = {
     "2% slow, 10% 3x by nature": _tuned(
         ATTEMPTS, noise=Noise(slow_share=0.02), durations=shares((0.9, 1), (0.1, 3))
     ),
+    "2% slow, Weibull .7 by nature": _tuned(
+        ATTEMPTS, noise=Noise(slow_share=0.02), durations=Weibull(0.7)
+    ),
     "2% slow, by bytes, lognormal .6": _tuned(
         ATTEMPTS,
         noise=Noise(slow_share=0.02),

@@ -161,8 +161,8 @@ def test_while_tasks_are_queued_the_age_at_which_a_backup_saves_work_decides():
 def test_a_trial_grows_slower_than_the_stage_and_covers_the_tasks_that_are_left_where_it_can():
     rule = TwoPhase()
     stage = view([4.0] * 900, tasks=1_000, slots=1_000, idle_slots=900, draining=True)
-    assert rule.backups(stage) == 17  # 60% of 0.3 * 1000 ** (2 / 3), rounded down
-    assert rule.backups(replace(stage, completed=975)) == 29
+    assert rule.backups(stage) == 16  # 60% of 0.27 * 1000 ** (2 / 3), rounded down
+    assert rule.backups(replace(stage, completed=975)) == 26
     assert rule.copies(stage) == 2
     tenth = view([4.0] * 90, tasks=100, slots=100, idle_slots=90, draining=True)
     assert rule.backups(tenth) == 3

@@ -236,14 +236,26 @@ def test_a_backup_that_is_given_up_leaves_its_task_to_the_first_attempt():
 
     class OneLong:
         def sample(self, random, count):
-            return np.where(np.arange(count) == 3, 60.0, 10.0)
+            return np.where(np.arange(count) == 3, 45.0, 10.0)
 
     on = simulate(plan, cluster, durations=OneLong(), bars=True)
     cancelled = [bar for bar in on.bars if bar.status is Status.CANCELLED]
-    assert on.makespan_seconds == 60.0
+    assert on.makespan_seconds == 45.0
     assert cancelled
-    assert all(bar.end < 60.0 for bar in cancelled)
+    assert all(bar.end < 45.0 for bar in cancelled)
     assert on.retries == 0
+
+
+def test_a_trial_costs_little_for_each_task_that_is_far_longer_by_nature():
+    """Until most ordinary attempts have ended, or for half the age of its task."""
+    plan, cluster = pipeline(tasks=100, stages=1), Cluster(workers=100)
+    durations = FarLonger(25.0, (7, 40, 80), 100)
+    on = simulate(plan, cluster, durations=durations, bars=True, seed=1)
+    backups = [bar for bar in on.bars if bar.status is Status.CANCELLED]
+    assert len(backups) >= 3
+    assert max(bar.begin for bar in backups) > 100.0
+    for bar in backups:
+        assert bar.end - bar.begin <= max(1.3 * 10.0, 0.51 * bar.begin)
 
 
 class Uneven:
