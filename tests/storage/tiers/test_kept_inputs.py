@@ -16,55 +16,28 @@ import asyncexec.array as xp
 from asyncexec.errors import CorruptArrayError
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap, ReadRegion
-from asyncexec.plan.overlap import Overlap
-from asyncexec.storage import create_array, open_array, planned_array
-from asyncexec.storage.chunks.access import opened
+from asyncexec.storage import planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, TaskInput
-from asyncexec.storage.chunks.chunk_files import ChunkFiles
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.tiers.chunk_uses import chunk_uses, may_read_again
 from asyncexec.storage.tiers.kept_inputs import KeptInput
 from asyncexec.storage.tiers.process import MemoryTier, TierArray
 from asyncexec.storage.workspace.repeated_reads import keep_inputs
 from tests.plan.test_access import accesses
+from tests.storage.tiers import overlapping
 
-SHAPE, CHUNKS = (600, 300), (100, 100)
+CHUNKS = (100, 100)
 CHUNK_BYTES = 100 * 100 * 8
 
 
 def around(depth):
-    """What each task reads of an array of SHAPE: its chunk, and `depth` elements on both sides."""
-    axes = []
-    for axis, (n, chunk) in enumerate(zip(SHAPE, CHUNKS, strict=True)):
-        whole = AxisAccess(axis, chunk, 0, n)
-        axes.append(whole.through(AxisAccess(0, 1, 0, n, via=Overlap(depth, depth, 0, n))))
-    return AccessMap(tuple(axes))
+    return overlapping.around(CHUNKS, depth)
 
 
 @pytest.fixture
 def stored(tmp_path, rng):
     """An array with its data."""
-    data = rng.normal(size=SHAPE)
-    ref = planned_array(tmp_path / "x.zarr", shape=SHAPE, dtype="f8", chunks=CHUNKS, dense=False)
-    create_array(ref)
-    for index in np.ndindex(6, 3):
-        region = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, CHUNKS, strict=True))
-        opened(ref).write(region, data[region])
-    return open_array(ref.location), data
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """How often each chunk file was read and decoded."""
-    counts, lock, plain = Counter(), threading.Lock(), ChunkFiles._decoded
-
-    def counted(self, chunk):
-        with lock:
-            counts[self.path(chunk)] += 1
-        return plain(self, chunk)
-
-    monkeypatch.setattr(ChunkFiles, "_decoded", counted)
-    return counts
+    return overlapping.stored_in(tmp_path / "x.zarr", CHUNKS, rng)
 
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 5), st.integers(1, 4))

@@ -2,7 +2,6 @@
 
 import asyncio
 import pickle
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,50 +11,23 @@ import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap, ReadRegion
-from asyncexec.plan.overlap import Overlap
-from asyncexec.storage import create_array, open_array, planned_array
+from asyncexec.storage import planned_array
 from asyncexec.storage.chunks.access import opened
-from asyncexec.storage.chunks.chunk_files import ChunkFiles
 from asyncexec.storage.tiers.shared_memory import SharedMemory
+from tests.storage.tiers import overlapping
 
-SHAPE, CHUNKS, GRID = (600, 300), (200, 200), (3, 2)
+CHUNKS, GRID = (200, 200), (3, 2)
 CHUNK_BYTES = 200 * 200 * 8
 
 
 def around(depth):
-    """What each task reads of an array of SHAPE: its chunk, and `depth` elements on both sides."""
-    axes = []
-    for axis, (n, chunk) in enumerate(zip(SHAPE, CHUNKS, strict=True)):
-        own = AxisAccess(axis, chunk, 0, n)
-        axes.append(own.through(AxisAccess(0, 1, 0, n, via=Overlap(depth, depth, 0, n))))
-    return AccessMap(tuple(axes))
+    return overlapping.around(CHUNKS, depth)
 
 
 @pytest.fixture
 def stored(tmp_path, rng):
     """An array with its data."""
-    data = rng.normal(size=SHAPE)
-    ref = planned_array(tmp_path / "x.zarr", shape=SHAPE, dtype="f8", chunks=CHUNKS, dense=False)
-    create_array(ref)
-    for index in np.ndindex(*GRID):
-        region = tuple(
-            slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, CHUNKS, SHAPE, strict=True)
-        )
-        opened(ref).write(region, data[region])
-    return open_array(ref.location), data
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """How often each chunk file was read and decoded in this process."""
-    counts, plain = Counter(), ChunkFiles._decoded
-
-    def counted(self, chunk):
-        counts[self.path(chunk)] += 1
-        return plain(self, chunk)
-
-    monkeypatch.setattr(ChunkFiles, "_decoded", counted)
-    return counts
+    return overlapping.stored_in(tmp_path / "x.zarr", CHUNKS, rng)
 
 
 @pytest.fixture
