@@ -179,6 +179,10 @@ ON_USE = {
         "asyncexec.storage.chunks.request_loop",
     ): "brings asyncio, and most tasks read files",
     (
+        "asyncexec.storage.tiers.shared_inputs",
+        "asyncexec.storage.chunks.request_loop",
+    ): "the same",
+    (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.chunks.array_parts",
     ): "most arrays are written whole",

@@ -47,6 +47,12 @@ async def test_chunks_of_inputs_are_in_memory_while_they_are_needed_and_gone_aft
         assert is_empty(folder)
 
 
+async def test_workers_that_share_chunks_of_files_load_no_event_loop(source, folder):
+    async with engine() as running:
+        found = await running.execute(overlapping(source, kernels.has_asyncio, folder))
+    assert not found.value.any()
+
+
 KERNELS = {
     "a worker dies": (kernels.dying_once, None),
     "a worker dies as it writes": (kernels.adding, kernels.die_while_writing),

@@ -52,6 +52,28 @@ def read_blocks(
     return found
 
 
+def blocks_in(region: Region, block: Shape) -> list[Index]:
+    """Return the numbers of the blocks that ``region`` touches.
+
+    >>> from asyncexec.storage.tiers.blocks import blocks_in
+    >>> blocks_in((slice(3, 5), slice(0, 2)), (4, 4))
+    [(0, 0), (1, 0)]
+    """
+    along = zip(region, block, strict=True)
+    return list(product(*[[part.chunk for part in chunk_slices(a, size)] for a, size in along]))
+
+
+async def assembled(
+    region: Region, block: Shape, dtype: np.dtype[Any], blocks: dict[Index, np.ndarray]
+) -> np.ndarray:
+    """Do what :func:`read_blocks` does with blocks that are there, without blocking the event loop."""
+    if len(blocks) == 1:  # Nothing is copied.
+        return read_blocks(region, block, dtype, blocks.__getitem__)
+    import asyncio  # noqa: PLC0415 - dear, and most workers await nothing
+
+    return await asyncio.to_thread(read_blocks, region, block, dtype, blocks.__getitem__)
+
+
 def block_region(index: Index, block: Shape, shape: Shape) -> tuple[slice, ...]:
     """Return the region of the block at ``index``, cut to the array's shape."""
     along = zip(index, block, shape, strict=True)

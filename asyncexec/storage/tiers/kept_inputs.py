@@ -14,18 +14,15 @@ import threading
 from array import array
 from concurrent.futures import Future
 from functools import partial
-from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncexec.plan.box import ravel
 from asyncexec.plan.lengths import block_start
 from asyncexec.storage.chunks.access import opened_in
-from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.awaited_opening import all_of
 from asyncexec.storage.chunks.buffers import BUFFERS
-from asyncexec.storage.chunks.chunk_slices import chunk_slices
 from asyncexec.storage.chunks.request_loop import run_on_loop
-from asyncexec.storage.tiers.blocks import block_region, read_blocks
+from asyncexec.storage.tiers.blocks import assembled, block_region, blocks_in, read_blocks
 from asyncexec.storage.tiers.chunk_uses import ChunkUses, chunk_uses
 
 if TYPE_CHECKING:
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.opened_chunks import Chunks
     from asyncexec.storage.tiers.process import MemoryTier
 
@@ -91,12 +89,9 @@ class KeptInput:
         """Do what :meth:`read` does, without blocking the event loop; ``chunks`` is the opened array."""
         if (uses := self._known()) is None:
             return await chunks.aread(region)
-        along = zip(region, self.ref.chunks, strict=True)
-        numbers = list(product(*[[s.chunk for s in chunk_slices(a, size)] for a, size in along]))
-        taken = [self._taken(uses, number) for number in numbers]
-        if all(kept is None for kept, _ in taken):
+        pairs = [(n, self._taken(uses, n)) for n in blocks_in(region, self.ref.chunks)]
+        if all(taken.kept is None for _, taken in pairs):
             return await chunks.aread(region)
-        pairs = list(zip(numbers, taken, strict=True))
         try:
             blocks = await all_of([self._achunk(chunks, number, each) for number, each in pairs])
         finally:
@@ -104,9 +99,8 @@ class KeptInput:
             for number, (kept, is_first) in pairs:
                 if kept is not None and is_first and not kept.block.done():
                     self._settle(number, kept, None)
-        get = dict(zip(numbers, blocks, strict=True)).__getitem__
-        read = partial(read_blocks, region, self.ref.chunks, self.ref.numpy_dtype, get)
-        return read() if len(numbers) == 1 else await asyncio.to_thread(read)
+        found = dict(zip([number for number, _ in pairs], blocks, strict=True))
+        return await assembled(region, self.ref.chunks, self.ref.numpy_dtype, found)
 
     def drop(self) -> None:
         """Let all chunks go, and keep none from now on: those that are needed again are read again."""

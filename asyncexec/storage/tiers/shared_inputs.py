@@ -8,23 +8,20 @@ no room, all chunks are removed.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.awaited_opening import all_of
-from asyncexec.storage.chunks.chunk_slices import chunk_slices
-from asyncexec.storage.chunks.request_loop import run_on_loop
-from asyncexec.storage.tiers.blocks import block_region, read_blocks
+from asyncexec.storage.tiers.blocks import assembled, block_region, blocks_in, read_blocks
 from asyncexec.storage.tiers.chunk_uses import ChunkUses, chunk_uses
 from asyncexec.storage.tiers.shared_array import CLOSED, SharedArray
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     import numpy as np
@@ -94,6 +91,8 @@ class SharedInput(SharedArray):
         if (uses := self._uses) is None:
             return chunks.read(region)
         if self.ref.location.is_elsewhere:
+            from asyncexec.storage.chunks.request_loop import run_on_loop  # noqa: PLC0415 - most arrays are files
+
             # So that chunks are asked for at the same time.
             return next(run_on_loop([self.aread(region, chunks)], 1))
         return read_blocks(
@@ -104,13 +103,12 @@ class SharedInput(SharedArray):
         """Do what :meth:`read` does, without blocking the event loop; ``chunks`` is the opened array."""
         if (uses := self._uses) is None:
             return await chunks.aread(region)
-        along = zip(region, self.block, strict=True)
-        numbers = list(product(*[[s.chunk for s in chunk_slices(a, size)] for a, size in along]))
+        numbers = blocks_in(region, self.block)
         if all(uses.of(number) < 2 for number in numbers):
             return await chunks.aread(region)
         blocks = await all_of([self._achunk(uses, chunks, number) for number in numbers])
         found = dict(zip(numbers, blocks, strict=True))
-        return read_blocks(region, self.block, self.numpy_dtype, found.__getitem__)
+        return await assembled(region, self.block, self.numpy_dtype, found)
 
     @cached_property
     def _uses(self) -> ChunkUses | None:
@@ -140,6 +138,8 @@ class SharedInput(SharedArray):
             self._forget(index)
         if found is not None:
             return found
+        import asyncio  # noqa: PLC0415 - dear, and workers that read files await nothing
+
         # Tasks of this process that ask for it at the same time wait for one of them.
         loop = asyncio.get_running_loop()
         first = self._under_way.get(index)

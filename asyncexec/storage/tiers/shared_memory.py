@@ -214,8 +214,8 @@ class SharedRun:
         return freed
 
     def takes(self, ref: StoredArray) -> bool:
-        """Return whether blocks of the array can be here: elements of one size, with nothing that they refer to."""
-        return ref.numpy_dtype.kind != "T" and not ref.numpy_dtype.hasobject
+        """Return whether blocks of the array can be here."""
+        return fits_files(ref)
 
     def shortage(self, wanted_bytes: int) -> str:
         """Return a sentence for users where the file system has less than ``wanted_bytes`` for a run; else nothing."""
@@ -261,6 +261,11 @@ class SharedRun:
         while (item := self._later.get()) is not None:
             free, paths = item
             free(paths)
+
+
+def fits_files(ref: StoredArray) -> bool:
+    """Return whether blocks of an array can be files: elements of one size, with nothing that they refer to."""
+    return ref.numpy_dtype.kind != "T" and not ref.numpy_dtype.hasobject
 
 
 def _newest_first(folder: str) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from asyncexec.storage.chunks.block_io import BlockIO
 from asyncexec.storage.tiers.chunk_uses import may_read_again
 from asyncexec.storage.tiers.kept_inputs import KeptInput
 from asyncexec.storage.tiers.process import MemoryTier
+from asyncexec.storage.tiers.shared_memory import fits_files
 
 if TYPE_CHECKING:
     from asyncexec.plan.access_map import AccessMap
@@ -87,6 +88,5 @@ def _in_chunks(source: TaskInput) -> tuple[StoredArray, AccessMap] | None:
 
 
 def _may_be_shared(ref: StoredArray) -> bool:
-    dtype = ref.numpy_dtype
-    plain = dtype.kind != "T" and not dtype.hasobject
-    return plain and math.prod(ref.chunks) * dtype.itemsize >= LEAST_SHARED_CHUNK
+    nbytes = math.prod(ref.chunks) * ref.numpy_dtype.itemsize
+    return fits_files(ref) and nbytes >= LEAST_SHARED_CHUNK

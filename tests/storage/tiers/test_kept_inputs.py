@@ -146,12 +146,18 @@ class SlowChunks:
         return self.data[region]
 
 
-async def test_a_reader_that_is_cancelled_leaves_the_chunk_to_those_that_wait_for_it(stored):
+def read_by_all(stored, length, *, tasks):
+    """A square part of an array that all tasks read: its reader, its chunks, the region, the data, the tier."""
     ref, data = stored
     tier = MemoryTier(10 * data.nbytes)
-    access = AccessMap((AxisAccess.constant(0, 50), AxisAccess.constant(0, 50)))
-    kept, chunks = KeptInput(tier, ref, [access], (4,)), SlowChunks(data)
-    region = (slice(0, 50), slice(0, 50))
+    access = AccessMap((AxisAccess.constant(0, length), AxisAccess.constant(0, length)))
+    region = (slice(0, length), slice(0, length))
+    kept = KeptInput(tier, ref, [access], (tasks,))
+    return kept, SlowChunks(data), region, data[region], tier
+
+
+async def test_a_reader_that_is_cancelled_leaves_the_chunk_to_those_that_wait_for_it(stored):
+    kept, chunks, region, part, tier = read_by_all(stored, 50, tasks=4)
     readers = [asyncio.create_task(kept.aread(region, chunks)) for _ in range(4)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -160,37 +166,29 @@ async def test_a_reader_that_is_cancelled_leaves_the_chunk_to_those_that_wait_fo
     await asyncio.sleep(0)
     readers[0].cancel()
     for reader in readers[2:]:
-        np.testing.assert_array_equal(await reader, data[region])
+        np.testing.assert_array_equal(await reader, part)
     assert chunks.asked == 3
     assert tier.used_bytes == 0
 
 
 async def test_a_reader_that_is_cancelled_before_it_has_begun_keeps_nobody_waiting(stored):
-    ref, data = stored
-    tier = MemoryTier(10 * data.nbytes)
-    access = AccessMap((AxisAccess.constant(0, 150), AxisAccess.constant(0, 150)))
-    kept, chunks = KeptInput(tier, ref, [access], (3,)), SlowChunks(data)
+    kept, chunks, region, part, tier = read_by_all(stored, 150, tasks=3)
     chunks.come.set()
-    region = (slice(0, 150), slice(0, 150))
     first = asyncio.create_task(kept.aread(region, chunks))
     await asyncio.sleep(0)
     first.cancel()
     for _ in range(2):
-        np.testing.assert_array_equal(await kept.aread(region, chunks), data[region])
+        np.testing.assert_array_equal(await kept.aread(region, chunks), part)
     assert tier.used_bytes == 0
 
 
 async def test_readers_that_wait_get_the_chunk_that_another_one_reads(stored):
-    ref, data = stored
-    tier = MemoryTier(10 * data.nbytes)
-    access = AccessMap((AxisAccess.constant(0, 50), AxisAccess.constant(0, 50)))
-    kept, chunks = KeptInput(tier, ref, [access], (4,)), SlowChunks(data)
-    region = (slice(0, 50), slice(0, 50))
+    kept, chunks, region, part, tier = read_by_all(stored, 50, tasks=4)
     readers = [asyncio.create_task(kept.aread(region, chunks)) for _ in range(4)]
     await asyncio.sleep(0)
     chunks.come.set()
     for found in await asyncio.gather(*readers):
-        np.testing.assert_array_equal(found, data[region])
+        np.testing.assert_array_equal(found, part)
     assert chunks.asked == 1
     assert tier.used_bytes == 0
 
