@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -28,7 +29,7 @@ _LEFT_OUT = ("peak_bytes", "error_type", "error_message")
 _ELSEWHERE = ("resumed", "cached", "failed_tasks", "skipped_tasks")
 
 
-def read_run(folder: Path) -> RecordedRun:
+def read_run(folder: str | os.PathLike[str]) -> RecordedRun:
     """Return the run whose history is in ``folder``, or in the only folder of a run within it.
 
     Raises
@@ -38,19 +39,19 @@ def read_run(folder: Path) -> RecordedRun:
     MissingExtraError
         If it is Parquet, and pyarrow is not installed.
     """
-    folder = _run_folder(folder)
+    found = _run_folder(Path(folder))
     try:
-        described = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        described = json.loads((found / "plan.json").read_text(encoding="utf-8"))
         if described["status"] == "running":
             raise OptionError(
-                f"{folder}: the run has not ended (or its process died); its history cannot be read"
+                f"{found}: the run has not ended (or its process died); its history cannot be read"
             )
-        return _run(folder, described)
+        return _run(found, described)
     except (LookupError, TypeError, ValueError, OSError, csv.Error) as error:
         if isinstance(error, AsyncexecError):
             raise
         raise OptionError(
-            f"{folder} does not hold the history of a run that this version can read: "
+            f"{found} does not hold the history of a run that this version can read: "
             f"{type(error).__name__}: {str(error).rstrip('.')}. Run the plan again with observers=[ax.History(...)]"
         ) from error
 

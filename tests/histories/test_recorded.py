@@ -84,6 +84,12 @@ def test_a_run_in_a_folder_of_runs_is_found_if_it_is_the_only_one(folder, tmp_pa
         read_run(tmp_path)
 
 
+def test_a_folder_may_be_given_as_text(folder, tmp_path):
+    assert read_run(str(folder)).attempts == read_run(folder).attempts
+    with pytest.raises(OptionError, match="there is no history of a run in"):
+        read_run(str(tmp_path / "nothing"))
+
+
 def test_the_model_agrees_with_a_quiet_run(folder):
     told = what_if(read_run(folder), {"workers": 4}, MATRIX, [0, 1])
     # The machine that runs this may be busy with other things: the run is slower then, not the model.
